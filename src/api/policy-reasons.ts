@@ -1,0 +1,78 @@
+// Reasons said of a policy as a whole. Entries only.
+import type { Reason } from './reason.ts';
+
+export const POLICY_REASONS = {
+  Accepted: {
+    subject: 'Policy',
+    severity: 'Info',
+    sentence: 'The policy is valid and allowed.',
+    remedy: 'Nothing to do.',
+  },
+  InvalidPolicy: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence: 'The policy cannot be used as it is written.',
+    remedy: 'Correct the field that the message names.',
+  },
+  LimitOverCap: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence: 'The policy asks for a ghost-limit over the cap of the operator.',
+    remedy: 'Lower the limit, or raise the setting maxGhostLimit.',
+  },
+  OptionConflict: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence:
+      'Policies of one node ask for CRIU options that exclude each other, so none of them is written.',
+    remedy: 'Keep one of the options, or give one policy the scope Checkpoint.',
+  },
+  OptionNotAllowed: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence: 'The policy asks for a CRIU option that the operator does not allow.',
+    remedy: 'Remove the option, or add it to the setting allowedCriuOptions.',
+  },
+  NamespaceNotAllowed: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence: 'Policies of this namespace do not count.',
+    remedy: 'Add the namespace to the setting "namespaces".',
+  },
+  PlanFull: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence: 'The policies of this namespace are larger than what is handed to the nodes.',
+    remedy: 'Use fewer or smaller policies in the namespace; the oldest ones are in force.',
+  },
+  NoMatchingPods: {
+    subject: 'Policy',
+    severity: 'Info',
+    sentence: 'No pod matches the policy now.',
+    remedy: 'Check the selectors if pods should match.',
+  },
+  Audited: {
+    subject: 'Policy',
+    severity: 'Info',
+    sentence: 'The policy is in mode Audit: what would be done is reported, nothing is written.',
+    remedy: 'Set mode to Enforce to put it in force.',
+  },
+  RollingOut: {
+    subject: 'Policy',
+    severity: 'Info',
+    sentence: 'Some nodes have not answered yet.',
+    remedy: 'Wait; nodes that stay silent are named after a while.',
+  },
+  AllNodesInSync: {
+    subject: 'Policy',
+    severity: 'Info',
+    sentence: 'The policy is in force on every node that needs it.',
+    remedy: 'Nothing to do.',
+  },
+  NodesFailing: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence: 'The policy is not in force on some nodes.',
+    remedy: 'See status.problems for the nodes and their reasons.',
+  },
+} as const satisfies Record<string, Reason>;
