@@ -1,0 +1,174 @@
+// What a program on a host is made of: each port and the adapter behind it. The only place, with codegen, that knows both sides.
+import { join } from 'node:path/posix';
+import { systemClock } from './adapters/clock/system-clock.ts';
+import { createHostFacts } from './adapters/host/host-facts.ts';
+import { checkHostRoot } from './adapters/host/host-root.ts';
+import { createOciRuntimeInspector } from './adapters/host/oci-runtime-inspector.ts';
+import { createPosixHostFiles } from './adapters/host/posix-host-files.ts';
+import { createStateFolder } from './adapters/host/state-folder.ts';
+import { createStatusFile } from './adapters/host/status-file.ts';
+import { watchDirectory } from './adapters/host/watch-directory.ts';
+import { createPinoLog, type LogLevel } from './adapters/log/pino-log.ts';
+import { createYamlPolicyFolder } from './adapters/policy-folder/yaml-policy-folder.ts';
+import { createEngineEnvironments } from './adapters/proc/engine-environments.ts';
+import { createChildGhostScanner } from './adapters/proc/child-ghost-scanner.ts';
+import { ChildProcessRunner } from './adapters/process/child-process-runner.ts';
+import { hostProgramRunner } from './adapters/process/host-program-runner.ts';
+import { ownCommand } from './adapters/process/own-command.ts';
+import { scanWorkerOf } from './adapters/process/scan-worker.ts';
+import { makeRuntime } from './adapters/runtimes/find-runtimes.ts';
+import { pathOnHost } from './adapters/runtimes/path-on-host.ts';
+import type { NodeSettings } from './api/settings.ts';
+import type { CompileSettings } from './domain/policy/compile.ts';
+import { summarizeScan } from './domain/ghost/summarize-scan.ts';
+import type { PlaceFlags } from './host-flags.ts';
+import { createCriuReaders, type CriuReadersSource } from './node-engine/criu-readers.ts';
+import { openDocuments, type NodeDocuments } from './node-engine/documents.ts';
+import { createFolderPlanSource } from './node-engine/folder-plan-source.ts';
+import type { NodeEngineParts } from './node-engine/node-engine.ts';
+import { createNodeInspector } from './node-engine/node-inspector.ts';
+import { createRuntimeWorkloadSource } from './node-engine/runtime-workloads.ts';
+import type { Clock } from './ports/clock.ts';
+import { RUNTIME_NAMES, type ContainerRuntime } from './ports/container-runtime.ts';
+import type { EngineEnvironments } from './ports/engine-environments.ts';
+import type { GhostScanner } from './ports/ghost-scanner.ts';
+import type { HostFacts } from './ports/host-facts.ts';
+import type { HostFiles } from './ports/host-files.ts';
+import type { Log } from './ports/log.ts';
+import type { NodeMetrics } from './ports/node-metrics.ts';
+import type { OciRuntimeInspector } from './ports/oci-runtime-inspector.ts';
+import type { PlanSource } from './ports/plan-source.ts';
+import type { ProcessRunner } from './ports/process-runner.ts';
+import type { StateStore } from './ports/state-store.ts';
+import { VERSION } from './version.ts';
+
+export interface Host {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Runs programs of the host, also from a container. */
+  readonly runner: ProcessRunner;
+  readonly scanner: GhostScanner;
+  readonly files: HostFiles;
+  readonly facts: HostFacts;
+  readonly runtimes: readonly ContainerRuntime[];
+  readonly ociRuntimes: OciRuntimeInspector;
+  readonly environments: EngineEnvironments;
+  readonly criuReaders: CriuReadersSource;
+  readonly state: StateStore;
+  readonly documents: NodeDocuments;
+  readonly metrics: NodeMetrics;
+}
+
+export interface HostChoice {
+  readonly logLevel: LogLevel;
+  readonly metrics: NodeMetrics;
+}
+
+/** The adapters of this host. Touches nothing yet. Rejects when the host's root is not where the flags say. */
+export async function createHost(places: PlaceFlags, choice: HostChoice): Promise<Host> {
+  const { hostRoot } = places;
+  await checkHostRoot(hostRoot);
+  const clock = systemClock;
+  const log = createPinoLog(choice.logLevel);
+  const own = new ChildProcessRunner();
+  const runner = hostRoot === '/' ? own : hostProgramRunner(own);
+  const procRoot = join(hostRoot, 'proc');
+  const state = createStateFolder({ directory: await pathOnHost(hostRoot, places.stateDir) });
+  const documents = openDocuments(state, log);
+  const facts = createHostFacts(runner, procRoot);
+  const runtimes = await createRuntimes(places, { runner, clock, log });
+  const inspector = createOciRuntimeInspector({ runner, hostRoot });
+  return {
+    clock,
+    log,
+    runner,
+    scanner: createChildGhostScanner({
+      startWorker: scanWorkerOf([...ownCommand(), '__scan']),
+      summarize: summarizeScan,
+      procRoot,
+    }),
+    files: createPosixHostFiles({ hostRoot, requireRootOwner: true, processes: own }),
+    facts,
+    runtimes,
+    ociRuntimes: inspector,
+    environments: createEngineEnvironments(procRoot),
+    criuReaders: createCriuReaders({ runtimes, inspector, facts, document: documents.criuReaders, clock }),
+    state,
+    documents,
+    metrics: choice.metrics,
+  };
+}
+
+async function createRuntimes(
+  places: PlaceFlags,
+  parts: Pick<Host, 'runner' | 'clock' | 'log'>,
+): Promise<ContainerRuntime[]> {
+  const options = {
+    ...parts,
+    hostRoot: places.hostRoot,
+    procRoot: join(places.hostRoot, 'proc'),
+    dockerSocket: places.dockerSocket,
+    podmanSocket: places.podmanSocket,
+    criSocket: places.criSocket,
+    runcRoots: [places.runcRoot],
+  };
+  const names = places.runtime === 'auto' ? RUNTIME_NAMES : ([places.runtime] as const);
+  return Promise.all(names.map((name) => makeRuntime(name, options)));
+}
+
+/** A path of the host as one that this process can open. */
+export async function pathHere({ hostRoot }: Pick<PlaceFlags, 'hostRoot'>, path: string): Promise<string> {
+  return hostRoot === '/' ? path : await pathOnHost(hostRoot, path);
+}
+
+/** Policies from a folder or a file of this host; what was good last is remembered for when a file turns invalid. */
+export function policiesFrom(path: string, settings: NodeSettings, { documents }: Host): PlanSource {
+  return createFolderPlanSource(
+    createYamlPolicyFolder(path, watchDirectory),
+    compileSettings(settings),
+    documents.lastGoodPlan,
+  );
+}
+
+/** The same for one look that changes nothing: an agent may be at work on other policies. */
+export function policiesOnce(path: string, settings: NodeSettings): PlanSource {
+  const nothing = {
+    read: () => Promise.resolve(null),
+    write: () => Promise.resolve(),
+    remove: () => Promise.resolve(),
+  };
+  return createFolderPlanSource(
+    createYamlPolicyFolder(path, watchDirectory),
+    compileSettings(settings),
+    nothing,
+  );
+}
+
+function compileSettings(settings: NodeSettings): CompileSettings {
+  const { maxGhostLimit, allowedCriuOptions, namespaces } = settings;
+  return { maxGhostLimit, allowedCriuOptions, namespaces, ownersKnown: false };
+}
+
+/** The engine of this host over `plan`, its report in `statusFile`. */
+export function engineParts(
+  host: Host,
+  plan: PlanSource,
+  settings: NodeSettings,
+  statusFile: string,
+): NodeEngineParts {
+  return {
+    plan,
+    workloads: createRuntimeWorkloadSource(host.runtimes, host.documents.knownRuntimes),
+    inspector: createNodeInspector(host.facts, host.runtimes, host.clock),
+    criuReaders: host.criuReaders,
+    scanner: host.scanner,
+    files: host.files,
+    state: host.state,
+    sink: createStatusFile(statusFile),
+    clock: host.clock,
+    log: host.log,
+    metrics: host.metrics,
+    settings,
+    agentVersion: VERSION,
+  };
+}
