@@ -1,0 +1,135 @@
+// Somebody who edits the CRIU file while the agent keeps it, in every way that programs do, and knows at any moment which text is theirs.
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as posix from 'node:path/posix';
+import { BLIND_EDITS, EDITS, modelOf, type FileModel } from '../../test/histories/file-model.ts';
+import type { Random } from '../../test/histories/random.ts';
+
+export interface SecondWriter {
+  /** Edits in place whose file was replaced between their open and their write: what they wrote was in no file any more, and they had to write it again. */
+  readonly orphaned: () => number;
+  /** One edit, done when it returns. Throws when the file is not their text with at most one block of ours. */
+  edit: () => void;
+  /** A new file by rename, with lines that CRIU takes and that set no limit. */
+  rewrite: () => void;
+  /** Looks at the file; throws as `edit` does. Gives its bytes and the text that is theirs, as latin1. */
+  look: () => Pick<FileModel, 'content' | 'foreign'>;
+}
+
+const PLAIN_TEXTS = [
+  '',
+  '# theirs\n',
+  'tcp-close # theirs',
+  '# \xff\xfe\r\nverbosity 4\r\n',
+  'log-file dump.log\n',
+];
+
+export function startSecondWriter(path: string, random: Random): SecondWriter {
+  const first = read(path);
+  let model: FileModel = { content: first, foreign: first, parts: null };
+
+  /** The file is as they left it, or the agent has written it since. */
+  const look = (): FileModel => {
+    const content = read(path);
+    if (content === model.content) return model;
+    const isRemoved = content === null && (model.foreign ?? '') === '';
+    model = isRemoved ? { content, foreign: null, parts: null } : modelOf(content, model.foreign);
+    return model;
+  };
+
+  let orphaned = 0;
+  return {
+    look,
+    orphaned: () => orphaned,
+    rewrite: () => {
+      look();
+      const text = random.pick(PLAIN_TEXTS);
+      replaceByRename(path, Buffer.from(text, 'latin1'), random);
+      model = { content: text, foreign: text, parts: null };
+    },
+    edit: () => {
+      const before = look();
+      const known = before.parts !== null || before.content === before.foreign;
+      const after = random.pick(known ? EDITS : BLIND_EDITS)(before, random);
+      if (after.content === before.content) return;
+      if (!store(path, { before, after: after.content }, random)) orphaned += 1;
+      model = after;
+    },
+  };
+}
+
+function read(path: string): string | null {
+  try {
+    return fs.readFileSync(path, 'latin1');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+interface Change {
+  readonly before: FileModel;
+  readonly after: string | null;
+}
+
+/**
+ * As the change allows: `>>` for what comes at the end, `sed -i` for a line at the start; else a new file by rename as Ansible does it, or truncated and written in place.
+ * False: it was in place, and in vain; then the new file came by rename after all.
+ */
+function store(path: string, change: Change, random: Random): boolean {
+  const { before, after } = change;
+  if (after === null) {
+    fs.rmSync(path, { force: true });
+    return true;
+  }
+  fs.mkdirSync(posix.dirname(path), { recursive: true });
+  const bytes = Buffer.from(after, 'latin1');
+  const firstLine = plainFirstLine(change);
+  let isThere = true;
+  if (isPlainAppend(change) && random.chance(0.7))
+    isThere = writeInPlace(path, 'a', bytes.subarray(before.content?.length));
+  else if (firstLine !== null && random.chance(0.7)) sed(`1i\\${firstLine}`, path);
+  else if (random.chance(0.4)) isThere = writeInPlace(path, 'w', bytes);
+  else replaceByRename(path, bytes, random);
+  if (!isThere) replaceByRename(path, bytes, random);
+  return isThere;
+}
+
+/** False when the file that was opened is no longer one of any directory. */
+function writeInPlace(path: string, flag: 'a' | 'w', bytes: Uint8Array): boolean {
+  const fd = fs.openSync(path, flag);
+  try {
+    fs.writeSync(fd, bytes);
+    return fs.fstatSync(fd).nlink > 0;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function replaceByRename(path: string, bytes: Uint8Array, random: Random): void {
+  fs.mkdirSync(posix.dirname(path), { recursive: true });
+  const temporary = posix.join(posix.dirname(path), `.ansible_tmp${random.below(1e9)}runc.conf`);
+  fs.writeFileSync(temporary, bytes);
+  fs.renameSync(temporary, path);
+}
+
+/** And whole lines, whether the agent puts its block in or takes it out just before. */
+function isPlainAppend({ before, after }: Change): boolean {
+  const { content, foreign } = before;
+  return (
+    content?.endsWith('\n') === true &&
+    foreign?.endsWith('\n') === true &&
+    after?.startsWith(content) === true
+  );
+}
+
+function plainFirstLine({ before, after }: Change): string | null {
+  if (!before.content || after?.endsWith(before.content) !== true) return null;
+  const added = after.slice(0, after.length - before.content.length);
+  return /^[!-[\]-~][ -[\]-~]*\n$/.test(added) ? added.slice(0, -1) : null;
+}
+
+function sed(script: string, path: string): void {
+  const { status, stderr } = spawnSync('sed', ['-i', '-e', script, path], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`sed -i: ${stderr}`);
+}
