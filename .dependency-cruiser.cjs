@@ -32,6 +32,12 @@ module.exports = {
       ['^src/(node-engine|domain|ports|api)/', npm(['zod'])],
       'the node engine reaches the world through ports; zod checks its state documents',
     ),
+    only(
+      'machinery-knows-no-kind',
+      '^src/machinery/',
+      ['^src/(machinery|ports)/', '^src/api/kube-object\\.ts$'],
+      'machinery is a controller runtime: it knows ports, and no kind by name',
+    ),
     {
       name: 'adapters-stand-alone',
       severity: 'error',
@@ -85,6 +91,12 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/adapters/ini/' },
       to: { path: npm(['ini']) },
+    },
+    {
+      name: 'kubernetes-client-only-in-adapters-kube',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/adapters/kube/' },
+      to: { path: npm(['@kubernetes/client-node', 'undici']) },
     },
   ],
   options: {
