@@ -1,0 +1,81 @@
+// Where the API server is and who we are to it: kubeconfig or the files of a pod, read by the Kubernetes client library. Opens no connection.
+import { bufferFromFileOrString } from '@kubernetes/client-node';
+import type { KubeConfig, User } from '@kubernetes/client-node';
+
+/**
+ * "Default": $KUBECONFIG, ~/.kube/config, or the pod's own account, as kubectl. "Cluster": the pod's own account; `pathPrefix` stands before its paths
+ * (a host's root mounted elsewhere). "File": one kubeconfig. "Text": a kubeconfig as YAML or JSON.
+ */
+export type KubeConfigSource =
+  | { readonly from: 'Default'; readonly context?: string }
+  | { readonly from: 'Cluster'; readonly pathPrefix?: string }
+  | { readonly from: 'File'; readonly path: string; readonly context?: string }
+  | { readonly from: 'Text'; readonly text: string; readonly context?: string };
+
+/** Throws (Error of the library) where the files are not there or make no sense, and for an unknown context. */
+export function loadKubeConfig<T extends KubeConfig>(config: T, source: KubeConfigSource): T {
+  load(config, source);
+  if (source.from !== 'Cluster' && source.context !== undefined) config.setCurrentContext(source.context);
+  if (config.getCurrentCluster() === null)
+    throw new Error(`the kubeconfig has no context named ${JSON.stringify(config.getCurrentContext())}`);
+  config.users = config.users.map(readTokenAlways);
+  config.addAuthenticator(tokenFileAuthenticator);
+  return config;
+}
+
+function load(config: KubeConfig, source: KubeConfigSource): void {
+  switch (source.from) {
+    case 'Default':
+      config.loadFromDefault();
+      return;
+    case 'Cluster':
+      if ((process.env['KUBERNETES_SERVICE_HOST'] ?? '') === '')
+        throw new Error('not in a pod: KUBERNETES_SERVICE_HOST is not set');
+      config.loadFromCluster(source.pathPrefix);
+      return;
+    case 'File':
+      config.loadFromFile(source.path);
+      return;
+    case 'Text':
+      config.loadFromString(source.text);
+  }
+}
+
+// The library keeps the token of a file for a minute. A token that was replaced because it was about to expire, or was revoked, is wrong by then;
+// reading a file of one kilobyte in memory costs nothing beside a request.
+const TOKEN_FILE = 'ghostlimit-token-file';
+
+interface TokenFileProvider {
+  readonly name: typeof TOKEN_FILE;
+  readonly path: string;
+}
+
+function readTokenAlways(user: User): User {
+  const path = tokenFileOf(user.authProvider);
+  if (path === null) return user;
+  const authProvider: TokenFileProvider = { name: TOKEN_FILE, path };
+  return { ...user, authProvider };
+}
+
+function tokenFileOf(authProvider: unknown): string | null {
+  const config = (authProvider as { readonly config?: { readonly tokenFile?: unknown } } | null | undefined)
+    ?.config;
+  return typeof config?.tokenFile === 'string' && config.tokenFile !== '' ? config.tokenFile : null;
+}
+
+// Options of a request, as far as an authenticator touches them: the library's own type names a package that has no types here.
+interface HeaderOptions {
+  headers?: Readonly<Record<string, unknown>>;
+}
+
+const tokenFileAuthenticator = {
+  isAuthProvider: (user: User): boolean =>
+    (user.authProvider as TokenFileProvider | undefined)?.name === TOKEN_FILE,
+  applyAuthentication: (user: User, options: HeaderOptions): Promise<void> => {
+    const { path } = user.authProvider as TokenFileProvider;
+    const token = bufferFromFileOrString(path)?.toString('utf8').trim() ?? '';
+    if (token === '') return Promise.reject(new Error(`${path} is empty`));
+    options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
+    return Promise.resolve();
+  },
+};
