@@ -1,69 +1,66 @@
-// The kind CheckpointPolicy: per-workload ghost-limit targets. The zod schema is its only source.
+// The kind CheckpointPolicy: per-workload ghost-limit targets. The zod schema is its only source: types, checks and the CRD are made from it.
 import { z } from 'zod';
+import { GhostFileReportSchema } from './checkpoint-node.ts';
+import { ConditionsSchema, observedGeneration } from './condition.ts';
 import { CRIU_OPTION_NAMES } from './criu-option.ts';
 import { fieldProblems, type FieldProblem } from './field-problem.ts';
+import { dnsLabel, exactlyOne, ObjectMetaSchema, sizeField, timestamp, uniqueBy } from './field-shapes.ts';
+import { listMap, listSet, withRules } from './kube-marks.ts';
+import type { KubeObject } from './kube-object.ts';
 import { LabelSelectorSchema } from './label-selector.ts';
+import { readLeniently, withEmptiedLists } from './lenient.ts';
+import { API_VERSION, CRIU_DEFAULT_GHOST_LIMIT_BYTES } from './names.ts';
 import { findUnplainData } from './plain-data.ts';
-import { API_VERSION, CRIU_DEFAULT_GHOST_LIMIT_BYTES, GHOST_LIMIT_CEILING_BYTES } from './names.ts';
-import { parseQuantity, QUANTITY_ADVICE, QUANTITY_MAX_LENGTH } from './quantity.ts';
+import { parseQuantity } from './quantity.ts';
 
-const DNS_LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
-/** The bounds stand beside the pattern for the schemas made from this one; told once (field-problem.ts). */
-const dnsLabel = (what: string) => {
-  const message = `must be ${what}: lower-case letters, digits and "-", at most 63 characters`;
-  return z.string().min(1).max(63).regex(DNS_LABEL, message);
-};
-
-/** An int-or-string size; `minimumBytes` is the smallest value that makes sense for the field. */
-const quantity = (minimumBytes: number, minimumText: string) =>
-  z.union([z.int(), z.string().max(QUANTITY_MAX_LENGTH)], QUANTITY_ADVICE).superRefine((value, context) => {
-    const result = parseQuantity(value);
-    const problem = result.ok ? boundsProblem(result.bytes, minimumBytes, minimumText) : result.problem;
-    if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+const ghostLimit = () =>
+  sizeField({
+    minimumBytes: CRIU_DEFAULT_GHOST_LIMIT_BYTES,
+    minimumText: '1Mi, what CRIU allows without any setting',
   });
 
-function boundsProblem(bytes: bigint, minimumBytes: number, minimumText: string): string | null {
-  if (bytes < BigInt(minimumBytes)) return `must be at least ${minimumText}`;
-  if (bytes > BigInt(GHOST_LIMIT_CEILING_BYTES)) return 'must be at most 1Ti';
-  return null;
-}
-
-const ghostLimitQuantity = quantity(
-  CRIU_DEFAULT_GHOST_LIMIT_BYTES,
-  '1Mi, what CRIU allows without any setting',
+const AutoLimitSchema = withRules(
+  z
+    .strictObject({
+      minimum: ghostLimit()
+        .default('1Mi')
+        .meta({ description: 'The limit is never lower. A quantity, 1Mi to 1Ti; default 1Mi.' }),
+      maximum: ghostLimit().optional().meta({
+        description:
+          'The limit is never higher. A quantity, 1Mi to 1Ti; default: the cap of the operator (maxGhostLimit).',
+      }),
+      headroomPercent: z.int().min(0).max(400).default(25).meta({
+        description: 'Added to the largest ghost file seen, percent; 0 to 400, default 25.',
+      }),
+    })
+    .superRefine((auto, context) => {
+      if (auto.maximum === undefined) return;
+      const minimum = parseQuantity(auto.minimum);
+      const maximum = parseQuantity(auto.maximum);
+      if (minimum.ok && maximum.ok && maximum.bytes < minimum.bytes) {
+        context.addIssue({
+          code: 'custom',
+          path: ['maximum'],
+          message: 'must not be smaller than `minimum`',
+        });
+      }
+    }),
+  {
+    rule: '!has(self.maximum) || quantity(string(self.maximum)).compareTo(quantity(string(self.minimum))) >= 0',
+    message: 'must not be smaller than `minimum`',
+    fieldPath: '.maximum',
+  },
 );
 
-const AutoLimitSchema = z
-  .strictObject({
-    minimum: ghostLimitQuantity.default('1Mi'),
-    /** Absent: the operator's cap, maxGhostLimit. */
-    maximum: ghostLimitQuantity.optional(),
-    headroomPercent: z.int().min(0).max(400).default(25),
-  })
-  .superRefine((auto, context) => {
-    if (auto.maximum === undefined) return;
-    const minimum = parseQuantity(auto.minimum);
-    const maximum = parseQuantity(auto.maximum);
-    if (minimum.ok && maximum.ok && maximum.bytes < minimum.bytes) {
-      context.addIssue({ code: 'custom', path: ['maximum'], message: 'must not be smaller than `minimum`' });
-    }
-  });
-
-/** Exactly one of the two fields is set. */
-const exactlyOne =
-  (fields: readonly [string, string]) => (value: Record<string, unknown>, context: z.RefinementCtx) => {
-    const present = fields.filter((field) => value[field] !== undefined);
-    if (present.length === 1) return;
-    const wanted = `exactly one of \`${fields[0]}\` and \`${fields[1]}\` must be set`;
-    context.addIssue({
-      code: 'custom',
-      message: present.length === 0 ? `${wanted}; none is` : `${wanted}; both are`,
-    });
-  };
-
-const GhostLimitSchema = z
-  .strictObject({ fixed: ghostLimitQuantity.optional(), auto: AutoLimitSchema.optional() })
-  .superRefine(exactlyOne(['fixed', 'auto']));
+const GhostLimitSchema = exactlyOne(
+  z.strictObject({
+    fixed: ghostLimit().optional().meta({ description: 'This limit. A quantity, 1Mi to 1Ti.' }),
+    auto: AutoLimitSchema.optional().meta({
+      description: 'A limit learned from what the containers really hold; {} for all defaults.',
+    }),
+  }),
+  ['fixed', 'auto'],
+);
 
 export const WORKLOAD_KINDS = [
   'Deployment',
@@ -75,79 +72,120 @@ export const WORKLOAD_KINDS = [
 ] as const;
 
 export const WorkloadRefSchema = z.strictObject({
-  apiGroup: z.string().max(253).optional(),
-  kind: z.enum(WORKLOAD_KINDS),
-  name: z.string().min(1).max(253),
+  apiGroup: z.string().max(253).optional().meta({
+    description: 'API group of the kind; default: that of Kubernetes (apps or batch).',
+  }),
+  kind: z.enum(WORKLOAD_KINDS).meta({ description: 'Kind of the workload.' }),
+  name: z.string().min(1).max(253).meta({ description: 'Name of the workload.' }),
 });
 export type WorkloadRef = z.output<typeof WorkloadRefSchema>;
 
-const TargetSchema = z
-  .strictObject({
-    name: dnsLabel('a name'),
-    selector: LabelSelectorSchema.optional(),
-    workloadRef: WorkloadRefSchema.optional(),
-    /** On a host without Kubernetes container names are the engine's, hence more than DNS labels. */
-    containerNames: z.array(z.string().min(1).max(253)).min(1).max(16).optional(),
-    ghostLimit: GhostLimitSchema.optional(),
-  })
-  .superRefine(exactlyOne(['selector', 'workloadRef']));
+const TargetSchema = exactlyOne(
+  z.strictObject({
+    name: dnsLabel('a name').meta({ description: 'Name of the target, unique in the policy.' }),
+    selector: LabelSelectorSchema.optional().meta({
+      description: 'Pods of this namespace by their labels; {} means all of them.',
+    }),
+    workloadRef: WorkloadRefSchema.optional().meta({
+      description: 'Pods of this workload of the namespace.',
+    }),
+    // On a host without Kubernetes container names are the engine's, hence more than DNS labels.
+    containerNames: z.array(z.string().min(1).max(253)).min(1).max(16).optional().meta({
+      description:
+        'Containers that are meant, 1 to 16; default: every regular and sidecar container. Init and ephemeral ones only by name.',
+    }),
+    ghostLimit: GhostLimitSchema.optional().meta({
+      description:
+        'The limit that these containers need: a floor for their node, never a ceiling. Absent: only the CRIU options count.',
+    }),
+  }),
+  ['selector', 'workloadRef'],
+);
 export type PolicyTarget = z.output<typeof TargetSchema>;
 
 const RetentionSchema = z.strictObject({
-  keepLast: z.int().min(1).max(10_000).optional(),
-  maxAgeSeconds: z.int().min(1).max(315_360_000).optional(),
-  maxTotalSize: quantity(1, '1').optional(),
+  keepLast: z.int().min(1).max(10_000).optional().meta({
+    description: 'Archives kept per pod and container; 1 to 10000.',
+  }),
+  maxAgeSeconds: z.int().min(1).max(315_360_000).optional().meta({
+    description: 'Older archives go, seconds; 1 to 315360000. Once the pod is gone only this counts.',
+  }),
+  maxTotalSize: sizeField({ minimumBytes: 1, minimumText: '1' }).optional().meta({
+    description: 'The oldest archives of the policy on a node go above this. A quantity, up to 1Ti.',
+  }),
 });
+
+/** Five fields of what cron allows; whether the numbers make sense is for the schedule itself. */
+const CRON_LINE = /^[0-9A-Za-z*,/?-]+(?: +[0-9A-Za-z*,/?-]+){4}$/;
 
 const ScheduleSchema = z.strictObject({
-  schedule: z.string().min(1).max(128),
-  timeZone: z.string().min(1).max(64).optional(),
-  suspend: z.boolean().default(false),
-  startingDeadlineSeconds: z.int().min(0).max(604_800).optional(),
-  timeoutSeconds: z.int().min(1).max(600).default(120),
-  maxConcurrent: z.int().min(1).max(1000).default(5),
-  historyLimit: z.int().min(0).max(100).default(3),
-  retention: RetentionSchema.optional(),
+  schedule: z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(
+      CRON_LINE,
+      'must have five fields as in a CronJob: minute hour day month weekday, such as "0 */6 * * *"',
+    )
+    .meta({
+      description:
+        'When, in five fields as in a CronJob; not more often than the setting minimumScheduleIntervalSeconds.',
+    }),
+  timeZone: z.string().min(1).max(64).optional().meta({
+    description: 'Time zone of the schedule, such as Etc/UTC; default: that of the controller.',
+  }),
+  suspend: z.boolean().default(false).meta({ description: 'true: no round starts; default false.' }),
+  startingDeadlineSeconds: z.int().min(0).max(604_800).optional().meta({
+    description: 'A round that is later than this is skipped, seconds; 0 to 604800, no default.',
+  }),
+  timeoutSeconds: z.int().min(1).max(600).default(120).meta({
+    description: 'For one container, seconds; 1 to 600, default 120.',
+  }),
+  maxConcurrent: z.int().min(1).max(1000).default(5).meta({
+    description: 'Checkpoints of the policy at a time; 1 to 1000, default 5.',
+  }),
+  historyLimit: z.int().min(0).max(100).default(3).meta({
+    description:
+      'Finished CheckpointRequests kept per pod; 0 to 100, default 3. Archives are not deleted with them.',
+  }),
+  retention: RetentionSchema.optional().meta({ description: 'Which archives stay; no default.' }),
 });
 
-const uniqueBy =
-  <T>(key: (item: T) => string, what: string) =>
-  (items: readonly T[], context: z.RefinementCtx) => {
-    const seen = new Set<string>();
-    for (const [index, item] of items.entries()) {
-      const value = key(item);
-      if (seen.has(value))
-        context.addIssue({
-          code: 'custom',
-          path: [index],
-          message: `${what} ${JSON.stringify(value)} is there twice`,
-        });
-      seen.add(value);
-    }
-  };
+const NAMES_MAX = CRIU_OPTION_NAMES.length;
 
 export const CheckpointPolicySpecSchema = z.strictObject({
-  mode: z.enum(['Enforce', 'Audit']).default('Enforce'),
-  scope: z.enum(['Node', 'Checkpoint']).default('Node'),
-  targets: z
-    .array(TargetSchema)
-    .min(1)
-    .max(64)
-    .superRefine(uniqueBy(({ name }) => name, 'the name')),
-  criuOptions: z
-    .array(z.enum(CRIU_OPTION_NAMES))
-    .max(CRIU_OPTION_NAMES.length)
-    .superRefine(uniqueBy((name) => name, 'the option'))
-    .optional(),
-  checkpoint: ScheduleSchema.optional(),
+  mode: z.enum(['Enforce', 'Audit']).default('Enforce').meta({
+    description: 'Audit reports what would be done, writes nothing and schedules nothing; default Enforce.',
+  }),
+  scope: z.enum(['Node', 'Checkpoint']).default('Node').meta({
+    description:
+      'Node (default): in force on a node while a matching pod is there, for every tool that takes checkpoints. Checkpoint: only while ghostlimit itself dumps a matching container.',
+  }),
+  targets: listMap(
+    z
+      .array(TargetSchema)
+      .min(1)
+      .max(64)
+      .superRefine(uniqueBy(({ name }) => name, 'the name')),
+    'name',
+  ).meta({ description: 'Which containers need what, 1 to 64.' }),
+  criuOptions: listSet(
+    z
+      .array(z.enum(CRIU_OPTION_NAMES))
+      .max(NAMES_MAX)
+      .superRefine(uniqueBy((name) => name, 'the option')),
+  )
+    .optional()
+    .meta({
+      description:
+        'CRIU options that the containers need, as far as the setting allowedCriuOptions lists them.',
+    }),
+  checkpoint: ScheduleSchema.optional().meta({
+    description:
+      "Checkpoints of the targets' pods on a schedule. Who sets it must be allowed to create pods/exec.",
+  }),
 });
-
-const ObjectMetaSchema = z.object({
-  name: dnsLabel('a name'),
-  namespace: dnsLabel('a namespace').optional(),
-  uid: z.string().max(63).optional(),
-  generation: z.int().min(0).optional(),
-});
+export type CheckpointPolicySpec = z.output<typeof CheckpointPolicySpecSchema>;
 
 export const CheckpointPolicySchema = z.strictObject({
   apiVersion: z.literal(API_VERSION, `must be "${API_VERSION}"`),
@@ -158,6 +196,65 @@ export const CheckpointPolicySchema = z.strictObject({
   status: z.unknown().optional(),
 });
 export type CheckpointPolicy = z.output<typeof CheckpointPolicySchema>;
+
+const count = () => z.int().min(0);
+const bytes = () => z.int().min(0);
+
+const TargetStatusSchema = z.object({
+  name: z.string().max(63).meta({ description: 'The target of the spec.' }),
+  matchedPods: count().meta({ description: 'Pods that match now.' }),
+  effectiveLimitBytes: bytes().meta({
+    description: 'What this target asks of its nodes now, bytes; 0: options only.',
+  }),
+  requiredBytes: bytes().meta({
+    description: 'The largest ghost file seen in a matching container, bytes; 0: none seen.',
+  }),
+  learnedLimitBytes: bytes().optional().meta({ description: 'Auto only: the limit learned so far, bytes.' }),
+  largestGhostFile: GhostFileReportSchema.optional().meta({
+    description: 'The largest ghost file seen, and where.',
+  }),
+});
+
+const NodeCountsSchema = z.object({
+  matched: count().meta({ description: 'Nodes with a matching pod.' }),
+  inSync: count().meta({ description: 'Those where the policy is in force.' }),
+  failing: count().meta({ description: 'Those that say why it is not.' }),
+  unreachable: count().meta({ description: 'Those that are not Ready; they do not count as failing.' }),
+});
+
+const NodeProblemSchema = z.object({
+  nodeName: z.string().max(253).meta({ description: 'The node.' }),
+  reason: z.string().max(63).meta({ description: 'A reason of the registry.' }),
+  message: z.string().max(1024).meta({ description: 'What is wrong there, with the value.' }),
+});
+
+export const CheckpointPolicyStatusSchema = z.object({
+  observedGeneration: observedGeneration(),
+  conditions: ConditionsSchema.meta({
+    description:
+      'Ready = Accepted and NodesInSync. CheckpointsHealthy after the first checkpoint. Reconciling and Stalled only while they are True.',
+  }),
+  nodes: NodeCountsSchema.meta({ description: 'The nodes that have a matching pod, counted.' }),
+  summary: z.string().max(63).meta({ description: 'In sync of matched nodes, such as 10/12.' }),
+  limit: z.string().max(63).meta({
+    description: 'The highest limit of the targets, such as "64Mi (Auto)"; empty: options only.',
+  }),
+  targets: listMap(z.array(TargetStatusSchema).max(64), 'name').meta({ description: 'Target by target.' }),
+  problems: z
+    .array(NodeProblemSchema)
+    .max(10)
+    .meta({ description: 'The first ten problems of nodes, worst first.' }),
+  lastCheckpoint: z
+    .object({
+      time: timestamp().meta({ description: 'When its last container was done.' }),
+      succeeded: count().meta({ description: 'Containers that were checkpointed.' }),
+      failed: count().meta({ description: 'Containers that were not.' }),
+    })
+    .optional()
+    .meta({ description: 'The last round of scheduled checkpoints.' }),
+  nextScheduleTime: timestamp().optional().meta({ description: 'When the next round is due.' }),
+});
+export type CheckpointPolicyStatus = z.output<typeof CheckpointPolicyStatusSchema>;
 
 export type ParsedPolicy =
   | { readonly ok: true; readonly policy: CheckpointPolicy }
@@ -170,4 +267,17 @@ export function parseCheckpointPolicy(input: unknown): ParsedPolicy {
   const result = CheckpointPolicySchema.safeParse(input);
   if (result.success) return { ok: true, policy: result.data };
   return { ok: false, problems: fieldProblems(result.error, input) };
+}
+
+/** The same for a policy that the API server took: fields of a newer version are ignored. Never throws. */
+export function readCheckpointPolicy(input: unknown): ParsedPolicy {
+  const read = readLeniently(CheckpointPolicySchema, input);
+  return read.ok ? { ok: true, policy: read.value } : read;
+}
+
+/** What the controller wrote last; null: nothing yet, or not of the agreed shape. */
+export function readCheckpointPolicyStatus(object: KubeObject): CheckpointPolicyStatus | null {
+  const status = withEmptiedLists(object['status'], ['targets', 'problems']);
+  const read = readLeniently(CheckpointPolicyStatusSchema, status);
+  return read.ok ? read.value : null;
 }

@@ -27,3 +27,24 @@ export const CRIU_FILE_PATHS = {
 export const DEFAULT_STATE_DIRECTORY = '/var/lib/ghostlimit';
 export const DEFAULT_STATUS_FILE = '/run/ghostlimit/status.json';
 export const DEFAULT_LISTEN_ADDRESS = '127.0.0.1:9808';
+
+/** Objects of the operator in a cluster. */
+export const SYSTEM_NAMESPACE = 'ghostlimit-system';
+export const CONTROLLER_NAME = 'ghostlimit-controller';
+export const AGENT_NAME = 'ghostlimit-agent';
+/** By which the agents' pods are known, in the DaemonSet and everywhere else. Fixed for good: a selector cannot be changed. */
+export const AGENT_POD_LABELS = {
+  'app.kubernetes.io/name': 'ghostlimit',
+  'app.kubernetes.io/component': 'agent',
+} as const;
+export const SETTINGS_CONFIG_MAP = 'ghostlimit-settings';
+/** Its key: the settings as YAML. */
+export const SETTINGS_KEY = 'settings.yaml';
+export const CONTROLLER_FIELD_MANAGER = CONTROLLER_NAME;
+export const AGENT_FIELD_MANAGER = AGENT_NAME;
+/** Kept on a policy until no node holds its lines any more. */
+export const CLEANUP_FINALIZER = `${GROUP}/cleanup`;
+/** Without a tag. */
+export const IMAGE_REPOSITORY = 'docker.io/ghostlimit/ghostlimit';
+/** Port of /healthz, /readyz and /metrics. */
+export const STATUS_PORT = 9808;

@@ -75,4 +75,18 @@ export const POLICY_REASONS = {
     sentence: 'The policy is not in force on some nodes.',
     remedy: 'See status.problems for the nodes and their reasons.',
   },
+  SettingsInvalid: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence:
+      'The settings of the operator cannot be used as they are written; the last good ones stay in force.',
+    remedy: 'Correct the field of the ConfigMap ghostlimit-settings that the message names.',
+  },
+  TakenBack: {
+    subject: 'Policy',
+    severity: 'Info',
+    sentence: 'The operator has taken its lines back on the nodes that answer.',
+    remedy:
+      'Delete the operator; nodes that the message names are undone when they are back, as long as the agent still runs there.',
+  },
 } as const satisfies Record<string, Reason>;
