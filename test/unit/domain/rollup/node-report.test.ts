@@ -62,8 +62,8 @@ describe('conditions: the worst wins', () => {
     ],
     [
       'a write that failed',
-      { files: [aFile({ state: 'NoSpace' })] },
-      ['Ready False NoSpace', 'ConfigInSync False NoSpace', 'CheckpointReady True InSync'],
+      { files: [aFile({ state: 'FileSystemFull' })] },
+      ['Ready False FileSystemFull', 'ConfigInSync False FileSystemFull', 'CheckpointReady True InSync'],
     ],
     [
       'overridden',
@@ -113,7 +113,7 @@ describe('conditions: the worst wins', () => {
 
   test('the time of a condition stays while its status does', () => {
     const earlier = rollUp({ at: '2026-01-01T00:00:00Z' });
-    const now = rollUp({ earlier, files: [aFile({ state: 'NoSpace' })] });
+    const now = rollUp({ earlier, files: [aFile({ state: 'FileSystemFull' })] });
     expect(now.conditions.map(({ lastTransitionTime }) => lastTransitionTime.slice(0, 10))).toEqual([
       '2026-01-02',
       '2026-01-02',
@@ -137,14 +137,14 @@ describe('policies', () => {
     ['Audit', stateOf({ mode: 'Audit' }), 'Audited Audited'],
     [
       'Audit says so also when the file is in trouble',
-      stateOf({ mode: 'Audit' }, { files: [aFile({ state: 'NoSpace' })] }),
+      stateOf({ mode: 'Audit' }, { files: [aFile({ state: 'FileSystemFull' })] }),
       'Audited Audited',
     ],
     ['scope Checkpoint', stateOf({ scope: 'Checkpoint' }), 'Held InSync'],
     [
       'a file that could not be written',
-      stateOf({}, { files: [aFile({ state: 'NoSpace' })] }),
-      'Failing NoSpace',
+      stateOf({}, { files: [aFile({ state: 'FileSystemFull' })] }),
+      'Failing FileSystemFull',
     ],
     ['more held than allowed', stateOf({}, {}, { requiredBytes: 4 * MI }), 'Failing GhostLimitExceeded'],
     [
@@ -190,7 +190,7 @@ test('the report is bounded and fits its schema, whatever comes', () => {
       message: 'x'.repeat(5_000),
     })),
     obstacle: { reason: 'CriuMissing', message: 'y'.repeat(5_000) },
-    files: [aFile({ state: 'NoSpace', message: 'z'.repeat(5_000).slice(0, 1024) })],
+    files: [aFile({ state: 'FileSystemFull', message: 'z'.repeat(5_000).slice(0, 1024) })],
   });
   expect(CheckpointNodeStatusSchema.safeParse(report).error).toBeUndefined();
   expect(report.policies.length).toBe(64);
