@@ -93,6 +93,25 @@ export function settingsFromFlags(flags: SettingsFlags): NodeSettings {
   );
 }
 
+/** The settings as the controller hands them to its agents: one JSON object of settings. Throws a SettingsProblem that names each field. */
+export function settingsFromJson(text: string): NodeSettings {
+  const parsed = parseNodeSettings(parseJson(text));
+  if (parsed.ok) return parsed.settings;
+  throw new SettingsProblem(
+    parsed.problems
+      .map((problem) => printFieldProblem({ ...problem, field: `--settings-json ${problem.field}` }))
+      .join('\n'),
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new SettingsProblem(`--settings-json: is no JSON (${(error as Error).message})`);
+  }
+}
+
 /** A flag has a value that cannot be used. */
 export class SettingsProblem extends Error {
   override readonly name = 'SettingsProblem';

@@ -149,6 +149,25 @@ function compileSettings(settings: NodeSettings): CompileSettings {
   return { maxGhostLimit, allowedCriuOptions, namespaces, ownersKnown: false };
 }
 
+/** The engine of this host without its sources and its sink. */
+export function engineGround(
+  host: Host,
+  settings: NodeSettings,
+): Omit<NodeEngineParts, 'plan' | 'workloads' | 'sink'> {
+  return {
+    inspector: createNodeInspector(host.facts, host.runtimes, host.clock),
+    criuReaders: host.criuReaders,
+    scanner: host.scanner,
+    files: host.files,
+    state: host.state,
+    clock: host.clock,
+    log: host.log,
+    metrics: host.metrics,
+    settings,
+    agentVersion: VERSION,
+  };
+}
+
 /** The engine of this host over `plan`, its report in `statusFile`. */
 export function engineParts(
   host: Host,
@@ -157,18 +176,9 @@ export function engineParts(
   statusFile: string,
 ): NodeEngineParts {
   return {
+    ...engineGround(host, settings),
     plan,
     workloads: createRuntimeWorkloadSource(host.runtimes, host.documents.knownRuntimes),
-    inspector: createNodeInspector(host.facts, host.runtimes, host.clock),
-    criuReaders: host.criuReaders,
-    scanner: host.scanner,
-    files: host.files,
-    state: host.state,
     sink: createStatusFile(statusFile),
-    clock: host.clock,
-    log: host.log,
-    metrics: host.metrics,
-    settings,
-    agentVersion: VERSION,
   };
 }

@@ -12,6 +12,10 @@ async function run(argv: readonly string[]): Promise<number> {
       const { main } = await import('./agent/main.ts');
       return main(argv);
     }
+    case 'controller': {
+      const { main } = await import('./controller/main.ts');
+      return main(argv);
+    }
     default: {
       const { main } = await import('./cli/main.ts');
       return main(argv);

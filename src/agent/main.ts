@@ -1,29 +1,38 @@
-// The program `ghostlimit agent`: flags → parts → loop, with its report, its local address and an orderly end.
-import { createPromNodeMetrics, type PromNodeMetrics } from '../adapters/metrics/prom-node-metrics.ts';
+// The program `ghostlimit agent`: flags → parts → loop, with its report, its local address and an orderly end. On a node of a cluster, or on a host without Kubernetes.
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { createKubeApi } from '../adapters/kube/kube-api.ts';
+import type { KubeConfigSource } from '../adapters/kube/kube-config.ts';
 import { LOG_LEVELS, type LogLevel } from '../adapters/log/pino-log.ts';
 import { parseListenAddress, startStatusServer } from '../adapters/http/status-server.ts';
+import { createPromMachineryMetrics } from '../adapters/metrics/prom-machinery-metrics.ts';
+import { createPromNodeMetrics } from '../adapters/metrics/prom-node-metrics.ts';
+import { createPromRegistry, type PromRegistry } from '../adapters/metrics/prom-registry.ts';
 import { DEFAULT_LISTEN_ADDRESS, DEFAULT_STATUS_FILE } from '../api/names.ts';
+import type { NodeSettings } from '../api/settings.ts';
 import {
   addPlaceFlags,
   addSettingsFlags,
   settingsFromFlags,
+  settingsFromJson,
   SettingsProblem,
   type PlaceFlags,
   type SettingsFlags,
 } from '../host-flags.ts';
-import { createHost, engineParts, pathHere, policiesFrom } from '../host-wiring.ts';
+import { createHost, engineGround, engineParts, pathHere, policiesFrom, type Host } from '../host-wiring.ts';
 import { ENGINE_LOCK } from '../node-engine/documents.ts';
-import type { NodeEngineParts } from '../node-engine/node-engine.ts';
-import { LockHeld } from '../ports/state-store.ts';
+import { LockHeld, type StateLock } from '../ports/state-store.ts';
 import { VERSION } from '../version.ts';
+import { factsOfNode, runClusterAgent } from './cluster/cluster-agent.ts';
 import { runAgent, type RunningAgent } from './run-agent.ts';
 
 interface AgentFlags extends PlaceFlags, SettingsFlags {
   readonly standalone?: true;
   readonly policies?: string;
   readonly statusFile: string;
+  readonly nodeName?: string;
+  readonly kubeconfig?: string;
+  readonly settingsJson?: string;
   readonly listen: string;
   readonly logLevel: LogLevel;
 }
@@ -56,13 +65,22 @@ export async function main(argv: readonly string[]): Promise<number> {
 function agentCommand(): Command {
   const command = new Command('ghostlimit agent')
     .description(
-      'Keeps the CRIU files of this host right: reads policies from a folder, watches the containers, reports.',
+      'Keeps the CRIU files of this host right: reads policies from a folder (--standalone) or from a cluster (--node-name), watches the containers, reports.',
     )
     .version(VERSION)
     .exitOverride()
     .option('--standalone', 'on a host without Kubernetes')
-    .option('--policies <dir>', 'folder of CheckpointPolicy files, watched')
-    .option('--status-file <path>', 'where the report goes', DEFAULT_STATUS_FILE)
+    .option('--policies <dir>', 'standalone: folder of CheckpointPolicy files, watched')
+    .option('--status-file <path>', 'standalone: where the report goes', DEFAULT_STATUS_FILE)
+    .addOption(new Option('--node-name <name>', 'in a cluster: the Node that this host is').env('NODE_NAME'))
+    .option(
+      '--kubeconfig <path>',
+      'in a cluster: how to reach the API server (default: as kubectl, or the account of the pod)',
+    )
+    .option(
+      '--settings-json <json>',
+      'in a cluster: the settings, as the controller hands them to its agents',
+    )
     .addOption(
       new Option('--listen <address>', 'local address of /healthz, /readyz and /metrics')
         .argParser(checkListenAddress)
@@ -81,49 +99,121 @@ function checkListenAddress(listen: string): string {
   }
 }
 
+/** What one of the two ways to run adds to the host. */
+type StartAgent = (host: Host, settings: NodeSettings, signal: AbortSignal) => Promise<RunningAgent | null>;
+
 async function serve(flags: AgentFlags): Promise<number> {
-  if (flags.standalone !== true)
-    throw new SettingsProblem(
-      '--standalone is missing: say it, with --policies DIR, on a host without Kubernetes',
-    );
-  if (flags.policies === undefined)
-    throw new SettingsProblem('--policies is missing: name the folder with the CheckpointPolicy files');
-  const settings = settingsFromFlags(flags);
-  const metrics = createPromNodeMetrics(VERSION, { processMetrics: true });
-  const host = await createHost(flags, { logLevel: flags.logLevel, metrics });
-  const lock = await host.state.lock(ENGINE_LOCK, 0);
+  const registry = createPromRegistry(VERSION, { processMetrics: true });
+  const { start, end } = flags.standalone === true ? standalone(flags) : inCluster(flags, registry);
+  const settings =
+    flags.settingsJson === undefined ? settingsFromFlags(flags) : settingsFromJson(flags.settingsJson);
+  const host = await createHost(flags, {
+    logLevel: flags.logLevel,
+    metrics: createPromNodeMetrics(registry),
+  });
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
       stop.abort();
     });
-  const plan = policiesFrom(await pathHere(flags, flags.policies), settings, host);
-  const parts = engineParts(host, plan, settings, await pathHere(flags, flags.statusFile));
   try {
-    await runUntil(stop.signal, parts, { listen: flags.listen, metrics });
+    await runUntil(host, {
+      listen: flags.listen,
+      registry,
+      start: () => start(host, settings, stop.signal),
+    });
     return EXIT.fine;
   } finally {
-    await lock.release();
+    await end();
   }
+}
+
+interface Mode {
+  /** null: there was nothing to start, as the signal came while another engine still worked on the host. */
+  readonly start: StartAgent;
+  readonly end: () => Promise<void>;
+}
+
+function standalone(flags: AgentFlags): Mode {
+  const { policies } = flags;
+  if (policies === undefined)
+    throw new SettingsProblem('--policies is missing: name the folder with the CheckpointPolicy files');
+  let lock: StateLock | null = null;
+  return {
+    start: async (host, settings, signal) => {
+      lock = await host.state.lock(ENGINE_LOCK, 0);
+      const plan = policiesFrom(await pathHere(flags, policies), settings, host);
+      return runAgent(engineParts(host, plan, settings, await pathHere(flags, flags.statusFile)), signal);
+    },
+    end: async () => lock?.release(),
+  };
+}
+
+function inCluster({ nodeName, kubeconfig }: AgentFlags, registry: PromRegistry): Mode {
+  if (nodeName === undefined)
+    throw new SettingsProblem(
+      '--standalone or --node-name is missing: --standalone with --policies DIR on a host without Kubernetes; --node-name, or NODE_NAME, in a cluster',
+    );
+  const source: KubeConfigSource =
+    kubeconfig === undefined ? { from: 'Default' } : { from: 'File', path: kubeconfig };
+  const ends: (() => Promise<void>)[] = [];
+  return {
+    start: async (host, settings, signal) => {
+      const { clock, log } = host;
+      const lock = await untilFree(host, signal);
+      if (lock === null) return null;
+      ends.push(() => lock.release());
+      const kube = createKubeApi({ source, version: VERSION, component: 'agent', clock });
+      ends.push(() => kube.close());
+      const metrics = createPromMachineryMetrics(registry);
+      const engine = engineGround({ ...host, facts: factsOfNode(host.facts, nodeName) }, settings);
+      const reflector = { api: kube, clock, log, metrics, random: Math.random };
+      return runClusterAgent({ reflector, nodeName, runtimes: host.runtimes, engine }, signal);
+    },
+    end: async () => {
+      for (const end of ends.toReversed()) await end();
+    },
+  };
+}
+
+const LOCK_TRY_MS = 1_000;
+
+/** The agent that this one replaces may still be ending, or a checkpoint of its: waits without touching anything. null: `signal` aborted before. */
+async function untilFree({ state, log }: Host, signal: AbortSignal): Promise<StateLock | null> {
+  for (let tries = 0; !signal.aborted; tries += 1) {
+    try {
+      return await state.lock(ENGINE_LOCK, LOCK_TRY_MS);
+    } catch (error) {
+      if (!(error instanceof LockHeld)) throw error;
+      if (tries === 0) log.info('waiting for the engine that works on this host to end', { pid: error.pid });
+    }
+  }
+  return null;
 }
 
 /** The address comes first: an agent that cannot have it has touched no file. */
 async function runUntil(
-  signal: AbortSignal,
-  parts: NodeEngineParts,
-  { listen, metrics }: { readonly listen: string; readonly metrics: PromNodeMetrics },
+  { log }: Pick<Host, 'log'>,
+  {
+    listen,
+    registry,
+    start,
+  }: {
+    readonly listen: string;
+    readonly registry: PromRegistry;
+    readonly start: () => Promise<RunningAgent | null>;
+  },
 ): Promise<void> {
-  const { log } = parts;
   let agent: RunningAgent | null = null;
   const server = await startStatusServer(listen, {
     health: () => agent?.health.problem() ?? null,
     readiness: () => (agent?.health.ready() === true ? null : 'the first pass is not through'),
-    metrics: () => metrics.render(),
+    metrics: () => registry.render(),
   });
   try {
     log.info('agent started', { version: VERSION, listen: server.address });
-    agent = runAgent(parts, signal);
-    await agent.done;
+    agent = await start();
+    await agent?.done;
   } finally {
     await server.close();
   }

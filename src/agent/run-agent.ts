@@ -90,6 +90,7 @@ export function runAgent(parts: NodeEngineParts, signal: AbortSignal): RunningAg
       await sleep(delayMs, () => state.asked);
       await sleep(DEBOUNCE_MS, () => false);
     }
+    await engine.end();
   };
   return { health: { problem: () => state.problem, ready: () => state.ready }, done: loop() };
 }
@@ -121,9 +122,9 @@ async function pass(engine: NodeEngine, parts: NodeEngineParts, state: LoopState
   }
 }
 
-/** What was written holds: only its traces are still to come. Programs that undo it each time are the engine's to tell (fight-memory.ts). */
+/** What was written holds: only its traces are still to come. Or it waits for somebody to close the file. Programs that undo it each time are the engine's to tell (fight-memory.ts). */
 function isWellWritten({ report }: ReconcileResult): boolean {
-  return report.files.every(({ state }) => isInForce(state));
+  return report.files.every(({ state }) => isInForce(state) || state === 'FileBeingWritten');
 }
 
 /** 500 ms after the first of a row, then twice as long each time, at most 30 s. */

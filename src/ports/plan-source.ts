@@ -14,6 +14,8 @@ export interface PlanProblem {
 export interface PlanSnapshot {
   readonly policies: readonly PlanPolicy[];
   readonly problems: readonly PlanProblem[];
+  /** Floor of the node without any policy, bytes; null: none. Absent: the node's own settings say it. */
+  readonly baseGhostLimitBytes?: number | null;
 }
 
 export interface PlanSource {

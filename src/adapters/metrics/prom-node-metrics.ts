@@ -1,28 +1,10 @@
 // The metrics of a node with prom-client. Names and labels are the contract of dashboards: add, never rename.
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import type { NodeMetrics } from '../../ports/node-metrics.ts';
+import type { PromRegistry } from './prom-registry.ts';
 
-export interface PromNodeMetrics extends NodeMetrics {
-  render(): Promise<{ readonly contentType: string; readonly text: string }>;
-}
-
-/** `processMetrics`: also the process_* and nodejs_* series. */
-export function createPromNodeMetrics(
-  version: string,
-  options: { readonly processMetrics: boolean },
-): PromNodeMetrics {
-  const registers = [new Registry()];
-  const [registry] = registers as [Registry];
-  // A monitor that wakes every 10 ms, the default, costs 7.8 mCPU at rest; once a second 0.12 (measured).
-  if (options.processMetrics)
-    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 });
+export function createPromNodeMetrics({ registers, reconciled }: PromRegistry): NodeMetrics {
   const series = { ...defineFileSeries(registers), ...defineWorkSeries(registers) };
-  new Gauge({
-    name: 'ghostlimit_build_info',
-    help: 'Version of this program.',
-    labelNames: ['version'],
-    registers,
-  }).set({ version }, 1);
   return {
     fileLimit: (path, desiredBytes, effectiveBytes, isInSync) => {
       series.limit.set({ path, source: 'desired' }, desiredBytes);
@@ -49,15 +31,13 @@ export function createPromNodeMetrics(
       series.policies.set({ state: 'invalid' }, invalid);
     },
     reconciled: (seconds, result) => {
-      series.reconciles.inc({ controller: 'node', result });
-      series.reconcileSeconds.observe({ controller: 'node' }, seconds);
+      reconciled('node', result, seconds);
     },
-    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
 }
 
 /** What the node holds. */
-function defineFileSeries(registers: Registry[]) {
+function defineFileSeries(registers: PromRegistry['registers']) {
   return {
     limit: new Gauge({
       name: 'ghostlimit_node_ghost_limit_bytes',
@@ -93,7 +73,7 @@ function defineFileSeries(registers: Registry[]) {
 }
 
 /** What the agent does, and what it finds. */
-function defineWorkSeries(registers: Registry[]) {
+function defineWorkSeries(registers: PromRegistry['registers']) {
   return {
     scanSeconds: new Histogram({
       name: 'ghostlimit_scan_duration_seconds',
@@ -122,18 +102,6 @@ function defineWorkSeries(registers: Registry[]) {
       help: 'Duration of one checkpoint call.',
       labelNames: ['runtime'],
       buckets: [0.05, 0.2, 0.5, 1, 2, 5, 15, 60, 300],
-      registers,
-    }),
-    reconciles: new Counter({
-      name: 'controller_runtime_reconcile_total',
-      help: 'Reconciliations, by result.',
-      labelNames: ['controller', 'result'],
-      registers,
-    }),
-    reconcileSeconds: new Histogram({
-      name: 'controller_runtime_reconcile_time_seconds',
-      help: 'Duration of a reconciliation.',
-      labelNames: ['controller'],
       registers,
     }),
   };

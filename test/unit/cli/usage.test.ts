@@ -63,7 +63,7 @@ describe('wrong words: exit 2, the reason on standard error, nothing on standard
     [
       'the agent without a word on where it runs',
       ['agent', '--policies', 'x'],
-      '--standalone is missing: say it, with --policies DIR, on a host without Kubernetes',
+      '--standalone or --node-name is missing',
     ],
     [
       'the agent without policies',

@@ -1,10 +1,12 @@
 import { expect, test } from '@jest/globals';
 import { createPromNodeMetrics } from '../../../../src/adapters/metrics/prom-node-metrics.ts';
+import { createPromRegistry } from '../../../../src/adapters/metrics/prom-registry.ts';
 
 const CONF = '/etc/criu/runc.conf';
 
 test('every call is a series with its labels and unit', async () => {
-  const metrics = createPromNodeMetrics('1.2.3', { processMetrics: false });
+  const registry = createPromRegistry('1.2.3', { processMetrics: false });
+  const metrics = createPromNodeMetrics(registry);
   metrics.fileLimit(CONF, 3_145_728, 1_048_576, false);
   metrics.fileWrite(CONF, 'Failed');
   metrics.drift(CONF);
@@ -12,7 +14,7 @@ test('every call is a series with its labels and unit', async () => {
   metrics.checkpoint('docker', 'Failed', 'GhostLimitExceeded', 0.3);
   metrics.policies(2, 1);
   metrics.reconciled(0.001, 'success');
-  const { contentType, text } = await metrics.render();
+  const { contentType, text } = await registry.render();
   expect(contentType).toContain('text/plain');
   const samples = text.split('\n').filter((line) => !line.startsWith('#') && !line.includes('_bucket'));
   expect(samples.filter(Boolean).sort()).toEqual(
@@ -40,7 +42,7 @@ test('every call is a series with its labels and unit', async () => {
 });
 
 test('with the series of the process, when asked for', async () => {
-  const { text } = await createPromNodeMetrics('1', { processMetrics: true }).render();
+  const { text } = await createPromRegistry('1', { processMetrics: true }).render();
   expect(text).toMatch(/^process_resident_memory_bytes /m);
   expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m);
 });

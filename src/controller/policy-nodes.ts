@@ -1,0 +1,156 @@
+// Which nodes should answer for a policy: by a pod list when the policy changes, by the nodes' own reports from then on. Keeps no cache of pods.
+import type { CheckpointNodeStatus } from '../api/checkpoint-node.ts';
+import type { PlanPolicy, PlanTarget } from '../api/checkpoint-plan.ts';
+import { podCounts, viewPod, type PodView } from '../api/core-views.ts';
+import { CHECKPOINT_NODES, PODS } from '../api/kube-resources.ts';
+import { planNameOf } from '../domain/plan/plan-shards.ts';
+import { printLabelSelector } from '../domain/policy/label-selector-text.ts';
+import { matchingContainers } from '../domain/policy/match-workload.ts';
+import { podWorkload } from '../domain/policy/pod-workload.ts';
+import type { PolicyNode } from '../domain/rollup/policy-status.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { KubeApi } from '../ports/kube-api.ts';
+import { agentRunsOn, hasSeenPlan, type CachedReport, type ClusterCaches } from './cluster-view.ts';
+
+/** While nodes that the pod list named have not answered, it is read anew so often, milliseconds: their pods may be gone. */
+export const RELIST_MS = 60_000;
+/** A Ready node without an agent is no news for so long, milliseconds: images are pulled, the DaemonSet rolls. */
+export const AGENT_GRACE_MS = 30_000;
+
+export interface PolicyNodes {
+  /** Lists pods where that is due. `planned` is what the nodes are told of the policy; null: nothing. */
+  gather(key: string, planned: PlanPolicy | null, signal: AbortSignal): Promise<readonly PolicyNode[]>;
+  forget(key: string): void;
+}
+
+export interface PolicyNodesParts {
+  readonly kube: KubeApi;
+  readonly caches: ClusterCaches;
+  readonly clock: Clock;
+}
+
+interface Expectation {
+  /** Of the policy that was listed for. */
+  readonly generation: number;
+  readonly nodeNames: ReadonlySet<string>;
+  readonly listedAtMs: number;
+}
+
+export function createPolicyNodes(parts: PolicyNodesParts): PolicyNodes {
+  const expectations = new Map<string, Expectation>();
+  const absentSinceMs = new Map<string, number>();
+  return {
+    gather: async (key, planned, signal) => {
+      const reports = parts.caches.reports.by('policy', key);
+      const expected =
+        planned === null
+          ? new Set<string>()
+          : await expectedNodes(key, planned, { parts, expectations, reports, signal });
+      const names = new Set([...expected, ...reports.map(({ nodeName }) => nodeName)]);
+      return [...names].sort().flatMap((name) => policyNode(name, key, parts, absentSinceMs));
+    },
+    forget: (key) => {
+      expectations.delete(key);
+    },
+  };
+}
+
+interface Expecting {
+  readonly parts: PolicyNodesParts;
+  readonly expectations: Map<string, Expectation>;
+  readonly reports: readonly CachedReport[];
+  readonly signal: AbortSignal;
+}
+
+async function expectedNodes(
+  key: string,
+  planned: PlanPolicy,
+  { parts, expectations, reports, signal }: Expecting,
+): Promise<ReadonlySet<string>> {
+  const known = expectations.get(key);
+  const answered = new Set(reports.map(({ nodeName }) => nodeName));
+  const now = parts.clock.monotonicMs();
+  const isFresh = known !== undefined && known.generation === planned.generation;
+  const isAnswered = isFresh && [...known.nodeNames].every((name) => answered.has(name));
+  if (isFresh && (isAnswered || now - known.listedAtMs < RELIST_MS)) return known.nodeNames;
+  const nodeNames = await listNodes(planned, parts.kube, signal);
+  expectations.set(key, { generation: planned.generation, nodeNames, listedAtMs: now });
+  return nodeNames;
+}
+
+async function listNodes(
+  policy: PlanPolicy,
+  kube: KubeApi,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const nodeNames = new Set<string>();
+  const byQuery = Map.groupBy(policy.targets, queryOf);
+  for (const [labelSelector, targets] of byQuery) {
+    const query = { namespace: policy.namespace, ...(labelSelector !== '' && { labelSelector }) };
+    const { items } = await kube.list(PODS, { ...query, resourceVersion: '0', signal });
+    for (const pod of items.map(viewPod))
+      if (isMatched(pod, policy, targets)) nodeNames.add(pod.spec.nodeName);
+  }
+  return nodeNames;
+}
+
+/** Owners cannot be selected by: a target by workloadRef looks at all pods of its namespace. */
+function queryOf({ selector }: PlanTarget): string {
+  return selector === undefined ? '' : printLabelSelector(selector);
+}
+
+function isMatched(pod: PodView, { namespace }: PlanPolicy, targets: readonly PlanTarget[]): boolean {
+  if (!podCounts(pod)) return false;
+  const workload = podWorkload(pod);
+  return targets.some((target) => matchingContainers(target, namespace, workload).length > 0);
+}
+
+/** Empty: the node is no more. */
+function policyNode(
+  nodeName: string,
+  key: string,
+  { caches, clock }: PolicyNodesParts,
+  absentSinceMs: Map<string, number>,
+): PolicyNode[] {
+  const node = caches.nodes.get(nodeName);
+  if (node === null) return [];
+  const [namespace = '', name = ''] = key.split('/');
+  const report = caches.reports.get(nodeName)?.status ?? null;
+  const absentForMs = absence(nodeName, agentRunsOn(nodeName, caches), clock.monotonicMs(), absentSinceMs);
+  return [
+    {
+      nodeName,
+      ready: node.ready,
+      agentMissing: absentForMs < AGENT_GRACE_MS ? null : missingMessage(nodeName, report),
+      seenPlan: hasSeenPlan(nodeName, planNameOf(namespace), caches),
+      report:
+        report?.policies.find((policy) => policy.namespace === namespace && policy.name === name) ?? null,
+      limit: limitOf(report),
+    },
+  ];
+}
+
+/** For how long no agent was seen on the node, milliseconds; 0: one runs. */
+function absence(
+  nodeName: string,
+  agentRuns: boolean,
+  nowMs: number,
+  absentSinceMs: Map<string, number>,
+): number {
+  if (agentRuns) absentSinceMs.delete(nodeName);
+  else if (!absentSinceMs.has(nodeName)) absentSinceMs.set(nodeName, nowMs);
+  return nowMs - (absentSinceMs.get(nodeName) ?? nowMs);
+}
+
+function missingMessage(nodeName: string, report: CheckpointNodeStatus | null): string {
+  const since = report === null ? 'and none ever reported' : 'what it reported last may be old';
+  return `no ready agent pod on ${nodeName}, ${since} (${CHECKPOINT_NODES.plural}/${nodeName})`;
+}
+
+function limitOf(report: CheckpointNodeStatus | null): PolicyNode['limit'] {
+  let limit: PolicyNode['limit'] = null;
+  for (const { desiredLimitBytes, decidedBy } of report?.files ?? [])
+    if (decidedBy !== undefined && desiredLimitBytes > (limit?.bytes ?? 0))
+      limit = { bytes: desiredLimitBytes, decidedBy };
+  return limit;
+}
