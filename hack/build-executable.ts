@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildExecutable } from './executable.ts';
-import { buildStandaloneImage } from './standalone-image.ts';
+import { buildImage, IMAGE } from './image.ts';
 
 const dist = join(import.meta.dirname, '..', 'dist');
 const tell = (line: string): void => {
@@ -29,6 +29,6 @@ tell(
 );
 if (process.argv.includes('--image')) {
   const image = join(dist, 'ghostlimit-image.tar');
-  const name = await buildStandaloneImage(executable, image);
-  tell(`dist/ghostlimit-image.tar: ${megabytes((await stat(image)).size)}, image ${name}`);
+  await buildImage(image, tell);
+  tell(`dist/ghostlimit-image.tar: ${megabytes((await stat(image)).size)}, image ${IMAGE}`);
 }

@@ -7,6 +7,8 @@ import { PROJECT_INSIDE, startLabNode, type LabNode } from './lab/lab-node.ts';
 const RUNC_CONF = '/etc/criu/runc.conf';
 const POLICIES = '/etc/ghostlimit/policies';
 const CONTAINER = 'checkout';
+/** Each of these takes a second; a loaded machine may take long. */
+const WAIT_MS = 120_000;
 /** What somebody had put there before us: a line of their own, and no newline at the end. */
 const FOREIGN_LINES = '# kept by the platform team\nskip-in-flight';
 const POLICY = `apiVersion: ghostlimit.dev/v1alpha1
@@ -29,11 +31,11 @@ const show = (text: string): void => {
 };
 
 async function waitFor<T>(what: string, look: () => Promise<T | null>): Promise<T> {
-  const giveUpAt = performance.now() + 20_000;
+  const giveUpAt = performance.now() + WAIT_MS;
   for (;;) {
     const found = await look();
     if (found !== null) return found;
-    if (performance.now() > giveUpAt) throw new Error(`waited 20 s for ${what}`);
+    if (performance.now() > giveUpAt) throw new Error(`waited ${WAIT_MS / 1000} s for ${what}`);
     await sleep(50);
   }
 }
@@ -99,7 +101,12 @@ async function showCure(node: LabNode, ghostlimit: (...args: string[]) => Promis
   tell(`ghostlimit checkpoint ${CONTAINER}`);
   show((await ghostlimit('checkpoint', CONTAINER)).trimEnd());
   tell('ghostlimit status');
-  show((await ghostlimit('status')).trimEnd());
+  // The report is written at the end of the agent's pass, after the file.
+  const status = await waitFor('the report', async () => {
+    const report = await ghostlimit('status');
+    return report.includes('InForce') ? report : null;
+  });
+  show(status.trimEnd());
 }
 
 async function showRemoval(node: LabNode, docker: LabDocker): Promise<void> {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensureKubeTrees } from './kube/kube-trees.ts';
 import { ensureLabTrees } from './lab/lab-trees.ts';
 
 interface Tally {
@@ -19,6 +20,7 @@ const JEST = [
 const JEST_RUNS: readonly (readonly [string, readonly string[]])[] = [
   ['unit and contract tests', ['--selectProjects', 'unit', 'contract']],
   ['lab tests: real CRIU, runc and Docker Engine', ['--selectProjects', 'lab', '--runInBand']],
+  ['tests on a real Kubernetes of three nodes', ['--selectProjects', 'kube', '--runInBand']],
 ];
 const CHECKS: readonly (readonly [string, readonly string[]])[] = [
   ['types', ['npm', 'run', '--silent', 'types']],
@@ -69,7 +71,9 @@ for (const [name, argv] of CHECKS) {
   const ok = runs(argv);
   count(name, { passed: ok ? 1 : 0, failed: ok ? 0 : 1 });
 }
-await ensureLabTrees(tell);
+// Side by side: one mostly waits for downloads, the other mostly compiles.
+const trees = await Promise.allSettled([ensureLabTrees(tell), ensureKubeTrees(tell)]);
+for (const tree of trees) if (tree.status === 'rejected') throw tree.reason;
 for (const [name, args] of JEST_RUNS) {
   tell(name);
   count(name, runJest(args));

@@ -15,8 +15,8 @@ import { makeBusyboxRoot } from './runc.ts';
 export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
 const PAUSE_IMAGE = 'docker.io/library/pause:lab';
 const LOG = '/var/log/containerd.log';
-const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 120_000;
+const STOP_TIMEOUT_MS = 60_000;
 
 export interface ContainerdOptions {
   /** `root`: the 2.1 of the node's root. `built`: the 2.4 of containerd-build.ts, whose bind the node must have. */
@@ -38,13 +38,18 @@ export interface LabContainerd {
   stop: () => Promise<void>;
 }
 
-/** On a machine without CAP_SYS_RESOURCE runc cannot lower oom_score_adj: restrict_oom_score_adj has it not try. */
+/**
+ * On a machine without CAP_SYS_RESOURCE runc cannot lower oom_score_adj: restrict_oom_score_adj has it not try. The CNI
+ * plugins are where Debian has them; without a configuration of CNI none is called.
+ */
 const config = (annotations: readonly string[]): string => `
 version = 3
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = '${PAUSE_IMAGE}'
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = true
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+  bin_dirs = ['/usr/lib/cni']
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
   runtime_type = 'io.containerd.runc.v2'
   pod_annotations = ${JSON.stringify(annotations)}
@@ -79,6 +84,7 @@ export async function startContainerd(node: LabNode, options: ContainerdOptions)
       await node.exec(['pkill', '-TERM', '-x', 'containerd']);
       await Promise.race([ended(daemon), sleep(STOP_TIMEOUT_MS, undefined, { ref: false })]);
       daemon.kill('SIGKILL');
+      await ended(daemon);
     },
   };
 }

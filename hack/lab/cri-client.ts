@@ -59,7 +59,7 @@ export interface CriClient {
 }
 
 const SERVICE = '/runtime.v1.RuntimeService';
-const CALL_TIMEOUT_MS = 60_000;
+const CALL_TIMEOUT_MS = 180_000;
 /** NamespaceMode of the CRI. */
 const CONTAINER_NAMESPACE = 1;
 const NODE_NAMESPACE = 2;

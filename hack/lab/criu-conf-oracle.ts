@@ -34,7 +34,7 @@ export interface Verdict {
 const CONTAINER = 'oracle';
 const DISK = '/run/oracle-disk';
 const HELD = `${DISK}/held`;
-const ATTEMPT_SECONDS = 20;
+const ATTEMPT_SECONDS = 120;
 const MAX_ROUNDS = 8;
 
 /** Stands before the real criu in PATH: runs it unchanged and keeps what it says and how it ends (runc closes both). */
@@ -183,7 +183,7 @@ async function startLadder(node: LabNode): Promise<RuncContainer> {
   const options = { id: CONTAINER, args: ghostLadderHolder(), mounts, hostNetwork: true };
   const container = await startRuncContainer(node, options);
   const opened = `until [ "$(ls /proc/$1/fd | wc -l)" -ge ${RUNGS + 3} ]; do sleep 0.02; done; rm ${HELD}/*; runc pause ${CONTAINER}`;
-  await node.run(['sh', '-ec', opened, 'opened', String(container.pid)], { timeoutMs: 20_000 });
+  await node.run(['sh', '-ec', opened, 'opened', String(container.pid)], { timeoutMs: 120_000 });
   return container;
 }
 

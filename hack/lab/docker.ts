@@ -15,8 +15,8 @@ const DAEMON = {
   ip6tables: false,
   features: { 'containerd-snapshotter': false },
 };
-const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 120_000;
+const STOP_TIMEOUT_MS = 60_000;
 
 export interface LabDocker {
   /** `docker ARGS` in the node; throws with stderr unless it exits 0. Gives stdout without the last newline. */
@@ -49,6 +49,7 @@ export async function startDocker(node: LabNode): Promise<LabDocker> {
       ]);
       await Promise.race([ended(daemon), sleep(STOP_TIMEOUT_MS, undefined, { ref: false })]);
       daemon.kill('SIGKILL');
+      await ended(daemon);
     },
   };
 }

@@ -8,7 +8,7 @@ import { readCgroupHierarchies } from './cgroup-hierarchies.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
 import { ensureNodeRoot } from './node-root.ts';
 import type { NodeRelease, Progress } from './node-root.ts';
-import { ENTER, INIT, KEEPER } from './node-scripts.ts';
+import { ENTER, INIT, KEEPER, OPEN_ONCE, REPLACE_FILE } from './node-scripts.ts';
 import { ended, forEachLine, runProgram } from './program.ts';
 import type { ProgramResult } from './program.ts';
 
@@ -25,8 +25,9 @@ const TMPFS = [
   '/var/lib/containers',
   '/var/lib/kubelet',
 ];
-const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 15_000;
+/** Far beyond what a loaded machine takes. The keeper's own tries to clean up end before the latter. */
+const START_TIMEOUT_MS = 120_000;
+const STOP_TIMEOUT_MS = 120_000;
 
 export interface Bind {
   /** A file or folder of this machine. */
@@ -71,9 +72,9 @@ export interface LabNode {
   run: (argv: readonly string[], options?: ExecOptions) => Promise<string>;
   /** A long-running program inside. SIGKILL to the child, and the node's end, end it; other signals go to `pgrep` users. */
   spawn: (argv: readonly string[], options?: Omit<InsideOptions, 'input'>) => ChildProcess;
-  /** The bytes of a file inside; null when it does not exist. Symlinks are the node's own. */
+  /** The bytes of a file inside, which is opened once; null when it does not exist. Symlinks are the node's own. */
   readFile: (path: string) => Promise<Buffer | null>;
-  /** Writes a file inside (mode 0644 if new), making the folders above it. */
+  /** Puts a file inside in one step (mode 0644 and root's if new, else as it was), making the folders above it. */
   writeFile: (path: string, bytes: string | Uint8Array) => Promise<void>;
   /** The node's root as this machine sees it. Absolute symlinks in it lead back to the machine: only for plain paths. */
   rootPath: string;
@@ -142,7 +143,10 @@ function startKeeper(env: Record<string, string>): Promise<Started> {
   });
 }
 
-/** Enters the node's namespaces and its cgroup, then becomes argv. Dies with nsenter, which dies with whoever kills it. */
+/**
+ * Enters the node's namespaces and its cgroup, then becomes argv. Dies with nsenter, which dies with whoever kills it: also when that was before setpriv
+ * asked for it, as the parent is then the node's init and no longer the one outside, which counts as 0.
+ */
 function insideArgv(
   initPid: number,
   hierarchies: readonly CgroupHierarchy[],
@@ -152,7 +156,7 @@ function insideArgv(
   const joins = hierarchies.map(
     ({ version, insidePath }) => `${insidePath}${version === 2 ? '/init' : ''}/cgroup.procs`,
   );
-  const script = `for f in ${joins.join(' ')}; do echo 0 > $f; done; cd "$1" && shift && exec "$@"`;
+  const script = `[ $PPID = 0 ] || exit 137; for f in ${joins.join(' ')}; do echo 0 > $f; done; cd "$1" && shift && exec "$@"`;
   return [
     ...['nsenter', `--target=${initPid}`, '--mount', '--net', '--pid', '--uts', '--ipc', '--cgroup'],
     ...['setpriv', '--pdeathsig', 'KILL', '/bin/sh', '-c', script, 'lab', cwd, ...argv],
@@ -230,18 +234,11 @@ function insidePrograms(
       return spawn(file, args, { env: insideEnv(env), stdio: ['pipe', 'pipe', 'pipe'] });
     },
     readFile: async (path) => {
-      const bytes = await succeed([
-        'sh',
-        '-c',
-        '[ ! -e "$1" ] || { printf x; exec cat -- "$1"; }',
-        'read',
-        path,
-      ]);
+      const bytes = await succeed([...OPEN_ONCE, path, 'cat']);
       return bytes.length === 0 ? null : bytes.subarray(1);
     },
     writeFile: async (path, bytes) => {
-      const script = 'mkdir -p "$(dirname "$1")" && exec cat > "$1"';
-      await succeed(['sh', '-c', script, 'write', path], { input: bytes });
+      await succeed(['sh', '-c', REPLACE_FILE, 'write', path], { input: bytes });
     },
   };
 }

@@ -1,6 +1,39 @@
 // The shell programs that a lab node is made of. They are given their values by environment, never by text put into them.
 
 /**
+ * Opens a file once and becomes the program that reads it, as argv before that program: `PATH PROGRAM WORD...`. It prints "x" before anything else when
+ * the file is there, and nothing when it is not. Whatever else stands in the way ends it with an error: another process may rename and remove the file
+ * at any moment, so nothing is asked beforehand.
+ */
+export const OPEN_ONCE: readonly string[] = [
+  'perl',
+  '-e',
+  String.raw`
+use Errno;
+my $path = shift @ARGV;
+open(STDIN, "<", $path) or do { exit 0 if $!{ENOENT}; die "cannot open $path: $!\n" };
+syswrite(STDOUT, "x") == 1 or die "cannot write: $!\n";
+exec { $ARGV[0] } @ARGV or die "cannot run $ARGV[0]: $!\n";
+`,
+];
+
+/**
+ * Puts stdin in the place of the file `$1` in one step, with the folders above it: nobody who looks at it finds half of it, and a program that
+ * renames another file over it at the same moment does not make it vanish. Mode and owner stay as they were; a symlink is followed. A file that is
+ * itself a mount cannot be replaced.
+ */
+export const REPLACE_FILE = String.raw`
+set -e
+path=$(readlink -m -- "$1")
+mkdir -p -- "$(dirname -- "$path")"
+temporary=$(mktemp -- "$(dirname -- "$path")/.lab-XXXXXXXX")
+cat > "$temporary"
+chmod --reference="$path" -- "$temporary" 2> /dev/null || chmod 644 -- "$temporary"
+chown --reference="$path" -- "$temporary" 2> /dev/null || :
+mv -fT -- "$temporary" "$path"
+`;
+
+/**
  * The keeper: a process of this machine that outlives whoever started the lab, by no more than a second. It makes the
  * lab's cgroup directories, starts the node in them, and when its stdin ends (the starter called stop, or died in
  * whatever way) it kills what is in the cgroups and removes them. Everything else of a node lives in namespaces.
@@ -18,7 +51,7 @@ done <<< "$LAB_CGROUPS"
 
 clean() {
   local tries=0 file
-  while ls -d "$@" | grep -q . && [ $((tries += 1)) -lt 500 ]; do
+  while ls -d "$@" | grep -q . && [ $((tries += 1)) -lt 3000 ]; do
     find "$@" -name freezer.state | while read -r file; do echo THAWED > "$file"; done
     find "$@" -name cgroup.procs -exec cat {} + | sort -u | grep -vx 0 | xargs -r kill -KILL
     find "$@" -depth -type d -exec rmdir {} +

@@ -16,8 +16,8 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 `;
 const SERVICE_LOG = '/var/log/podman-service.log';
-const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 120_000;
+const STOP_TIMEOUT_MS = 60_000;
 
 /** Where the service listens in the node: the path that Podman's own systemd socket has. */
 export const PODMAN_SOCKET = '/run/podman/podman.sock';
@@ -77,6 +77,7 @@ export async function startPodman(node: LabNode): Promise<LabPodman> {
       await node.exec(['pkill', '-TERM', '-x', '-f', `podman system service .*${PODMAN_SOCKET}`]);
       await Promise.race([ended(service), sleep(STOP_TIMEOUT_MS, undefined, { ref: false })]);
       service.kill('SIGKILL');
+      await ended(service);
     },
   };
 }

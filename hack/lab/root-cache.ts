@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** `$XDG_CACHE_HOME/ghostlimit`, else `~/.cache/ghostlimit`. */
@@ -44,16 +44,30 @@ export interface TreeRecipe {
   build: (path: string) => Promise<void>;
 }
 
+/** Where the recipe's tree is, or will be. */
+export function treePath({ kind, ingredients }: TreeRecipe): string {
+  const hash = createHash('sha256').update(JSON.stringify(ingredients)).digest('hex').slice(0, 12);
+  return join(cacheFolder(), `${kind}-${hash}`);
+}
+
 /**
  * The path of the recipe's tree, built if it is not cached yet. A killed builder leaves only a folder that the next
  * call removes; a second builder waits for the first, and where both built, the one that renames first wins.
  */
-export async function cachedTree(recipe: TreeRecipe, progress: (line: string) => void): Promise<string> {
+export function cachedTree(recipe: TreeRecipe, progress: (line: string) => void): Promise<string> {
+  const path = treePath(recipe);
+  const made = ours.get(path) ?? makeTree(path, recipe, progress).finally(() => ours.delete(path));
+  ours.set(path, made);
+  return made;
+}
+
+/** What this process is making: however many callers want a tree, it is built once. */
+const ours = new Map<string, Promise<string>>();
+
+async function makeTree(path: string, recipe: TreeRecipe, progress: (line: string) => void): Promise<string> {
   const folder = cacheFolder();
   mkdirSync(folder, { recursive: true });
-  const hash = createHash('sha256').update(JSON.stringify(recipe.ingredients)).digest('hex').slice(0, 12);
-  const name = `${recipe.kind}-${hash}`;
-  const path = join(folder, name);
+  const name = basename(path);
   let told = false;
   while (sweepBuilders(folder).includes(name) && !existsSync(path)) {
     if (!told) progress(`another process is building ${path}: waiting for it`);

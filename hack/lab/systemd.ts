@@ -6,12 +6,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecOptions, LabNode } from './lab-node.ts';
+import { OPEN_ONCE, REPLACE_FILE } from './node-scripts.ts';
 import { ended, forEachLine } from './program.ts';
 
 /** What boots a machine and has no business in a lab, most of all sysctl and device nodes: these are the machine's. */
 const LEFT_OUT =
   '/usr/lib/systemd/system/sysinit.target.wants/* /usr/lib/systemd/system/local-fs.target.wants/*';
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 120_000;
 
 /** $1: the name of the cgroup, which comes first, so that it is the root of the cgroup namespace. */
 const ENTER = `set -eu
@@ -26,7 +27,7 @@ exec unshare --cgroup unshare --mount --pid --fork --uts --kill-child=KILL --pro
 /** Runs on the machine until its stdin ends, however its starter ends, and then removes the cgroup as soon as it is empty. $1: its directory. */
 const SWEEPER = `trap '' HUP INT TERM
 while read -r _; do :; done
-for try in $(seq 300); do
+for try in $(seq 1200); do
   [ -d "$1" ] || exit 0
   find "$1" -depth -type d -exec rmdir {} + 2> /dev/null
   sleep 0.05
@@ -118,13 +119,11 @@ function within(node: LabNode, pid: () => string): LabNode {
     run: (argv, options) => node.run(inside(argv, options), outside(options)),
     spawn: (argv, options) => node.spawn(inside(argv, options), outside(options)),
     readFile: async (path) => {
-      const script = '[ ! -e "$1" ] || { printf x; exec base64 -w 0 -- "$1"; }';
-      const text = await node.run(inside(['sh', '-c', script, 'read', path]));
+      const text = await node.run(inside([...OPEN_ONCE, path, 'base64', '-w', '0']));
       return text === '' ? null : Buffer.from(text.slice(1), 'base64');
     },
     writeFile: async (path, bytes) => {
-      const script = 'mkdir -p "$(dirname "$1")" && exec cat > "$1"';
-      await node.run(inside(['sh', '-c', script, 'write', path]), { input: bytes });
+      await node.run(inside(['sh', '-c', REPLACE_FILE, 'write', path]), { input: bytes });
     },
   };
 }
