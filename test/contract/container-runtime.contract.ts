@@ -24,8 +24,8 @@ export interface RuntimeRig {
   stopContainer(id: string): Promise<void>;
   /** The content of the host's /etc/criu/runc.conf; null: none. */
   setCriuFile(content: string | null): Promise<void>;
-  /** From now on a dump hangs with the container's processes stopped; it goes on some seconds later, or when told. */
-  hangDumps(): Promise<{ letGo: () => void }>;
+  /** From now on a dump hangs with the container's processes stopped, until it is told to go on (at most two minutes). */
+  hangDumps(): Promise<DumpHang>;
   /** A number that grows while the container's program runs. */
   counter(id: string): Promise<number>;
   /** What is on the disk under this path: sizes of files, and every mode that lets others than the owner in. null: nothing. */
@@ -33,9 +33,15 @@ export interface RuntimeRig {
   dispose(): Promise<void>;
 }
 
+export interface DumpHang {
+  /** A dump hangs now. */
+  isHanging(): Promise<boolean>;
+  letGo(): Promise<void>;
+}
+
 export const MEBIBYTE = 1024 * 1024;
 const GHOST_BYTES = 2_715_648;
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 const NO_ID = '0'.repeat(64);
 
 export function describeContainerRuntime(name: string, setUp: () => Promise<RuntimeRig>): void {
@@ -62,6 +68,12 @@ export function describeContainerRuntime(name: string, setUp: () => Promise<Runt
         checkpointName,
         archiveDirectory: rig.archiveDirectory,
         timeoutMs,
+      });
+    /** One that must succeed: a failure shows CRIU's log. */
+    const taken = async (...call: Parameters<typeof checkpoint>): Promise<CheckpointArchive> =>
+      await checkpoint(...call).catch((error: unknown) => {
+        if (!(error instanceof RuntimeCheckpointError)) throw error;
+        throw new Error(`${error.message}\n${error.dumpLog?.text.slice(-3000) ?? 'no log'}`);
       });
     const failed = async (attempt: Promise<unknown>): Promise<RuntimeCheckpointError> => {
       const error: unknown = await attempt.then(
@@ -121,7 +133,7 @@ export function describeContainerRuntime(name: string, setUp: () => Promise<Runt
 
     test('takes a checkpoint, leaves the container going, and says where it is', async () => {
       const id = await rig.start({ ghostBytes: 4096 });
-      const archive = await checkpoint(await found(id));
+      const archive = await taken(await found(id));
       await expectGoingOn(id);
       expect(archive.sizeBytes).toBeGreaterThan(4096);
       expect(await rig.look(archive.path)).toEqual({ sizeBytes: archive.sizeBytes, openModes: [] });
@@ -139,7 +151,7 @@ export function describeContainerRuntime(name: string, setUp: () => Promise<Runt
       await expectGoingOn(id);
       // The name is free again once the limit is high enough.
       await rig.setCriuFile(`ghost-limit ${GHOST_BYTES.toString()}\n`);
-      expect((await checkpoint(await found(id))).sizeBytes).toBeGreaterThan(GHOST_BYTES);
+      expect((await taken(await found(id))).sizeBytes).toBeGreaterThan(GHOST_BYTES);
       await expectGoingOn(id);
     });
 
@@ -167,9 +179,9 @@ export function describeContainerRuntime(name: string, setUp: () => Promise<Runt
 
     test('refuses a name that is taken, and leaves the first checkpoint as it is; or keeps the last one only', async () => {
       const id = await rig.start({ ghostBytes: 4096 });
-      const first = await checkpoint(await found(id), { checkpointName: 'again' });
+      const first = await taken(await found(id), { checkpointName: 'again' });
       if (rig.keeps === 'LastOnly') {
-        const second = await checkpoint(await found(id), { checkpointName: 'again' });
+        const second = await taken(await found(id), { checkpointName: 'again' });
         expect(second.path).toBe(first.path);
         expect(await rig.look(second.path)).toEqual({ sizeBytes: second.sizeBytes, openModes: [] });
         return;
@@ -177,13 +189,13 @@ export function describeContainerRuntime(name: string, setUp: () => Promise<Runt
       const error = await failed(checkpoint(await found(id), { checkpointName: 'again' }));
       expect(classified(error).reason).toBe('CheckpointExists');
       expect(await rig.look(first.path)).toEqual({ sizeBytes: first.sizeBytes, openModes: [] });
-      expect((await checkpoint(await found(id), { checkpointName: 'another' })).path).not.toBe(first.path);
+      expect((await taken(await found(id), { checkpointName: 'another' })).path).not.toBe(first.path);
     });
 
     test('keeps the last good checkpoint when the next one fails', async () => {
       const id = await rig.start({ ghostBytes: GHOST_BYTES });
       await rig.setCriuFile(`ghost-limit ${GHOST_BYTES.toString()}\n`);
-      const good = await checkpoint(await found(id), { checkpointName: 'good' });
+      const good = await taken(await found(id), { checkpointName: 'good' });
       await rig.setCriuFile(null);
       await failed(checkpoint(await found(id), { checkpointName: 'bad' }));
       expect(await rig.look(good.path)).toEqual({ sizeBytes: good.sizeBytes, openModes: [] });
@@ -192,18 +204,20 @@ export function describeContainerRuntime(name: string, setUp: () => Promise<Runt
     test('after a time-out it settles only when the container goes on, and keeps no archive', async () => {
       const id = await rig.start({ ghostBytes: 4096 });
       const container = await found(id);
-      const good = await checkpoint(container, { checkpointName: 'good' });
-      const { letGo } = await rig.hangDumps();
+      const startedMs = performance.now();
+      const good = await taken(container, { checkpointName: 'good' });
+      // Long enough for a dump to get to where it hangs, as slow as this machine is just now.
+      const timeoutMs = Math.round(1000 + 5 * (performance.now() - startedMs));
+      const hang = await rig.hangDumps();
       let settled = false;
-      const attempt = failed(checkpoint(container, { checkpointName: 'late', timeoutMs: 300 })).finally(
-        () => {
-          settled = true;
-        },
-      );
-      await sleep(1500);
+      const attempt = failed(checkpoint(container, { checkpointName: 'late', timeoutMs })).finally(() => {
+        settled = true;
+      });
+      await until(async () => settled || (await hang.isHanging()));
+      await sleep(timeoutMs + 1000);
       const stopped = await rig.counter(id);
       expect(settled).toBe(false);
-      letGo();
+      await hang.letGo();
       const error = await attempt;
       expect(error.timedOut).toBe(true);
       expect(classified(error).reason).toBe('TimedOut');
@@ -232,11 +246,11 @@ export function describeContainerRuntime(name: string, setUp: () => Promise<Runt
   });
 }
 
-/** Waits until it holds; throws after 20 s. */
+/** Waits until it holds; throws after 60 s. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUpAt = Date.now() + 20_000;
+  const giveUpAt = Date.now() + 60_000;
   while (!(await holds())) {
-    if (Date.now() > giveUpAt) throw new Error('waited 20 s in vain');
+    if (Date.now() > giveUpAt) throw new Error('waited 60 s in vain');
     await sleep(50);
   }
 }

@@ -35,7 +35,13 @@ function fakeRig(): RuntimeRig {
       runtime.hang = new Promise((resolve) => {
         letGo = resolve;
       });
-      return Promise.resolve({ letGo });
+      return Promise.resolve({
+        isHanging: () => Promise.resolve(true),
+        letGo: () => {
+          letGo();
+          return Promise.resolve();
+        },
+      });
     },
     counter: () => Promise.resolve((ticks += 1)),
     look: (path) => {

@@ -90,13 +90,13 @@ describe.each(['root', 'built'] as const)('the containerd of kind %s', (version)
     const id = await rig.start({ ghostBytes: 4096 });
     const container = await rig.runtime.find(id);
     if (container === null) throw new Error('the container is not found');
-    const { letGo } = await rig.hangDumps();
+    const hang = await rig.hangDumps();
     const attempt = rig.runtime
-      .checkpoint({ container, checkpointName: 'cut', archiveDirectory: ARCHIVES, timeoutMs: 60_000 })
+      .checkpoint({ container, checkpointName: 'cut', archiveDirectory: ARCHIVES, timeoutMs: 180_000 })
       .catch((error: unknown) => error);
-    await until(async () => (await node.exec(['pgrep', '-x', 'criu'])).code === 0);
+    await until(() => hang.isHanging());
     await node.exec(['pkill', '-KILL', '-x', 'containerd']);
-    letGo();
+    await hang.letGo();
     expect(await attempt).toBeInstanceOf(RuntimeCheckpointError);
     const before = await rig.counter(id);
     await until(async () => (await rig.counter(id)) > before);

@@ -5,7 +5,7 @@ import type { LabNode } from '../../hack/lab/lab-node.ts';
 import { importPodmanBusyboxImage, startPodman } from '../../hack/lab/podman.ts';
 import type { LabPodman } from '../../hack/lab/podman.ts';
 import type { OciRuntime } from '../../hack/lab/runc.ts';
-import { describeContainerRuntime } from '../contract/container-runtime.contract.ts';
+import { describeContainerRuntime, until } from '../contract/container-runtime.contract.ts';
 import { labRig, prepareHang } from './engine-rig.ts';
 import type { LabEngine } from './engine-rig.ts';
 
@@ -33,7 +33,12 @@ const podmanWith = (runtime: OciRuntime): LabEngine => ({
       ...Object.entries(labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]),
       ...['localhost/busybox:lab', ...args],
     ),
-  kill: (id) => podman.podman('kill', id),
+  kill: async (id) => {
+    await podman.podman('kill', id);
+    await until(
+      async () => (await podman.podman('inspect', '--format', '{{.State.Status}}', id)) === 'exited',
+    );
+  },
   remove: (id) => podman.podman('rm', '--force', '--time', '0', id),
 });
 

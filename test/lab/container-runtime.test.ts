@@ -84,6 +84,13 @@ describe('Docker Engine that is restarted', () => {
     await node.writeFile('/etc/docker/daemon.json', JSON.stringify(daemon));
     node.spawn(['sh', '-c', 'exec dockerd > /var/log/dockerd.log 2>&1']);
     await until(() => changes > before);
+    // Its socket may answer before it knows its containers again.
+    await until(() =>
+      runtime.list().then(
+        () => true,
+        () => false,
+      ),
+    );
     watching.abort();
     expect((await runtime.probe()).obstacles).toEqual([
       expect.objectContaining({ reason: 'FeatureGateOff', hint: expect.stringContaining('daemon.json') }),
@@ -103,7 +110,7 @@ describe('Docker Engine that is restarted', () => {
     const container = await runtime.find('plain');
     if (container === null) throw new Error('the container is not found');
     const error: unknown = await runtime
-      .checkpoint({ container, checkpointName: 'c1', archiveDirectory: ARCHIVES, timeoutMs: 10_000 })
+      .checkpoint({ container, checkpointName: 'c1', archiveDirectory: ARCHIVES, timeoutMs: 60_000 })
       .catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(RuntimeCheckpointError);
     expect(classifyFailure({ runtimeError: String(error), dumpLog: null, timedOut: false }).reason).toBe(

@@ -1,6 +1,7 @@
 // One container engine in the lab node behind its adapter, as the contract of the port wants to see it.
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { countEach, MAKE_WAITING_PLACE } from '../../hack/lab/ghost-holders.ts';
 import type { LabNode } from '../../hack/lab/lab-node.ts';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import { ChildProcessRunner } from '../../src/adapters/process/child-process-runner.ts';
@@ -26,6 +27,7 @@ export interface LabEngine {
 export const ARCHIVES = '/run/archives';
 const CRIU_FILE = '/etc/criu/runc.conf';
 const HANG_SCRIPT = '/run/hang.sh';
+const HANGING = '/run/hanging';
 const LET_GO = '/run/let-go';
 
 const silent: Log = {
@@ -37,8 +39,8 @@ const silent: Log = {
 
 /** What hangDumps of the rigs needs in the node; once. */
 export async function prepareHang(node: LabNode): Promise<void> {
-  // Then the processes are stopped. The network is locked only where a container has one of its own. It waits at most 8 s, in case nobody lets go.
-  const script = `#!/bin/sh\ncase "$CRTOOLS_SCRIPT_ACTION" in network-lock|post-dump) ;; *) exit 0;; esac\nn=0; while [ ! -e ${LET_GO} ] && [ $n -lt 80 ]; do n=$((n+1)); sleep 0.1; done\nexit 0\n`;
+  // Then the processes are stopped. The network is locked only where a container has one of its own. It waits at most two minutes, in case nobody lets go.
+  const script = `#!/bin/sh\ncase "$CRTOOLS_SCRIPT_ACTION" in network-lock|post-dump) ;; *) exit 0;; esac\nn=0; : > ${HANGING}; while [ ! -e ${LET_GO} ] && [ $n -lt 1200 ]; do n=$((n+1)); sleep 0.1; done\nexit 0\n`;
   await node.writeFile(HANG_SCRIPT, script);
   await node.run(['chmod', '755', HANG_SCRIPT]);
 }
@@ -94,9 +96,7 @@ export async function runtimeNamed(node: LabNode, name: RuntimeName): Promise<Co
 /** The program of a container that holds a deleted /tmp/ghost.so of so many bytes and counts in /tmp/counter. */
 export function ghostProgram(ghostBytes: number): string[] {
   const hold = `exec 3<>/tmp/ghost.so; head -c ${ghostBytes.toString()} /dev/zero >&3; rm /tmp/ghost.so`;
-  const count =
-    'n=0; while :; do n=$((n+1)); echo $n > /tmp/next; mv /tmp/next /tmp/counter; sleep 0.1; done';
-  return ['/bin/sh', '-c', `${hold}; ${count}`];
+  return ['/bin/sh', '-c', `${MAKE_WAITING_PLACE}; ${hold}; ${countEach(0.1)}`];
 }
 
 let started = 0;
@@ -127,13 +127,18 @@ export async function labRig(node: LabNode, engine: LabEngine): Promise<RuntimeR
     },
     hangDumps: async () => {
       await node.writeFile(CRIU_FILE, `action-script ${HANG_SCRIPT}\n`);
-      return { letGo: () => void node.writeFile(LET_GO, '') };
+      return {
+        isHanging: async () => (await node.readFile(HANGING)) !== null,
+        letGo: () => node.writeFile(LET_GO, ''),
+      };
     },
     counter: async (id) => Number(await counterOf(id)),
     look: (path) => Promise.resolve(look(join(node.rootPath, path))),
     dispose: async () => {
+      // In case a test failed while a dump hung.
+      await node.writeFile(LET_GO, '');
       for (const id of pids.keys()) await engine.remove(id);
-      await node.run(['rm', '-rf', ARCHIVES, CRIU_FILE, LET_GO]);
+      await node.run(['rm', '-rf', ARCHIVES, CRIU_FILE, HANGING, LET_GO]);
     },
   };
 }

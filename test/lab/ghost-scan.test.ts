@@ -1,5 +1,6 @@
 // Real CRIU agrees with the scan: at the required limit the dump passes, one page below it fails for the ghost-limit.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { MAKE_WAITING_PLACE, waitFor } from '../../hack/lab/ghost-holders.ts';
 import { PROJECT_INSIDE, requireCriu, startLabNode, type LabNode } from '../../hack/lab/lab-node.ts';
 import { startRuncContainer, type RuncContainer } from '../../hack/lab/runc.ts';
 import type { GhostScan } from '../../src/ports/ghost-scanner.ts';
@@ -20,8 +21,9 @@ afterAll(async () => {
   await node.stop();
 });
 
-// In a loop: a dump ends the sleep of busybox (measured).
-const SLEEP = 'touch /ready; while :; do sleep 1000; done';
+/** Says that all is held, and waits. In a loop: a dump may end the wait. */
+const READY = ': > /ready';
+const WAIT = `while :; do ${waitFor()}; done`;
 
 /** Starts a container that runs `script` in busybox's shell, and waits until it holds what it should. */
 async function holdInContainer(id: string, script: string, prepare = ''): Promise<RuncContainer> {
@@ -29,7 +31,7 @@ async function holdInContainer(id: string, script: string, prepare = ''): Promis
   await node.run(['sh', '-ec', `mkdir -p ${bundle}/rootfs; cd ${bundle}; ${prepare}`]);
   const container = await startRuncContainer(node, {
     id,
-    args: ['/bin/sh', '-c', `${script}; ${SLEEP}`],
+    args: ['/bin/sh', '-c', `${MAKE_WAITING_PLACE}; ${script}; ${READY}; ${WAIT}`],
     hostNetwork: true,
   });
   cleanUps.push(async () => {
@@ -37,7 +39,7 @@ async function holdInContainer(id: string, script: string, prepare = ''): Promis
     await node.exec(['umount', '-l', container.rootfs]);
     await container.remove();
   });
-  const waited = 'for i in $(seq 100); do [ -e "$1" ] && exit 0; sleep 0.1; done; exit 1';
+  const waited = 'for i in $(seq 600); do [ -e "$1" ] && exit 0; sleep 0.1; done; exit 1';
   await node.run(['sh', '-c', waited, 'wait', `${container.rootfs}/ready`]);
   return container;
 }
@@ -98,7 +100,7 @@ const limited: [
   [
     'held by a child',
     {
-      script: `{ exec 3<>/tmp/a; head -c ${2 * MIB} /dev/zero >&3; rm /tmp/a; touch /held; while :; do sleep 1000; done; } & while [ ! -e /held ]; do sleep 0.1; done`,
+      script: `{ exec 3<>/tmp/a; head -c ${2 * MIB} /dev/zero >&3; rm /tmp/a; : > /held; ${WAIT}; } & while [ ! -e /held ]; do sleep 0.1; done`,
       requiredBytes: 2 * MIB,
       remap: 'Ghost',
       kind: 'Fd',
@@ -107,8 +109,7 @@ const limited: [
   [
     'the executable',
     {
-      script:
-        'cp /bin/busybox /tmp/busybox2; exec /tmp/busybox2 sh -c "rm /tmp/busybox2; touch /ready; while :; do sleep 1000; done"',
+      script: `cp /bin/busybox /tmp/busybox2; exec /tmp/busybox2 sh -c "rm /tmp/busybox2; ${READY}; ${WAIT}"`,
       requiredBytes: 'executable',
       remap: 'Ghost',
       kind: 'Map',

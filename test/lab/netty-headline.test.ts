@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jreBind } from '../../hack/lab/docker.ts';
 import { importNettyImage, NETTY_LIBRARY_BYTES, NETTY_TLS, nettyBind } from '../../hack/lab/netty.ts';
-import { CheckpointNodeStatusSchema } from '../../src/api/checkpoint-node.ts';
 import { CheckpointRequestSchema } from '../../src/api/checkpoint-request.ts';
 import {
   eventually,
@@ -61,7 +60,7 @@ test('Netty: explained when it fails, cured by a policy that learns, and it tick
   await eventually('the learned limit', async () =>
     (await host.conf())?.includes('\nghost-limit 4194304\n') === true ? true : null,
   );
-  const { value: report } = await host.ghostlimitJson(CheckpointNodeStatusSchema, 'status');
+  const report = await host.reported('the report of it', ({ policies }) => policies[0]?.state === 'InForce');
   expect(report.policies).toMatchObject([
     {
       name: 'tls',

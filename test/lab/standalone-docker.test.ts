@@ -1,8 +1,13 @@
 // The node engine on a real Docker host: policies from a folder, the CRIU file, checkpoints by real CRIU.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { ChildProcess } from 'node:child_process';
-import { CheckpointNodeStatusSchema, type CheckpointNodeStatus } from '../../src/api/checkpoint-node.ts';
+import {
+  CheckpointNodeStatusSchema,
+  type FileReport,
+  type PolicyReport,
+} from '../../src/api/checkpoint-node.ts';
 import { CheckpointRequestSchema } from '../../src/api/checkpoint-request.ts';
+import { DEFAULT_STATUS_FILE } from '../../src/api/names.ts';
 import {
   DoctorSchema,
   eventually,
@@ -45,14 +50,34 @@ const confRestored = (): Promise<true> =>
   eventually(`${RUNC_CONF} as it was`, async () =>
     (await host.node.readFile(RUNC_CONF))?.equals(FOREIGN) === true ? true : null,
   );
-const report = async (): Promise<CheckpointNodeStatus> =>
-  (await host.ghostlimitJson(CheckpointNodeStatusSchema, 'status')).value;
+/** The policy `name` in the report, once it is in this state there. */
+const policyReported = async (name: string, state: PolicyReport['state']): Promise<PolicyReport> => {
+  const wanted = (policy: PolicyReport): boolean => policy.name === name && policy.state === state;
+  const { policies } = await host.reported(`${name} to be ${state}`, (report) =>
+    report.policies.some(wanted),
+  );
+  const found = policies.find(wanted);
+  if (found === undefined) throw new Error(`${name} is not in the report`);
+  return found;
+};
+const fileReported = async (state: FileReport['state']): Promise<FileReport> => {
+  const wanted = (file: FileReport): boolean => file.state === state;
+  const { files } = await host.reported(`a file to be ${state}`, (report) => report.files.some(wanted));
+  const found = files.find(wanted);
+  if (found === undefined) throw new Error(`no file is ${state}`);
+  return found;
+};
 const counter = async (name: string): Promise<number> =>
   Number((await host.node.run(['docker', 'exec', name, 'cat', '/tmp/counter'])).trim());
 
 beforeEach(async () => {
   await host.node.run(['sh', '-c', `rm -f ${POLICIES}/*; docker ps -aq | xargs -r docker rm -f`]);
   await confRestored();
+  // The report of the test before must not be taken for that of this one.
+  await host.reported(
+    'a report without policies',
+    ({ policies, problems }) => policies.length === 0 && problems.length === 0,
+  );
 });
 
 describe('a policy of scope Node', () => {
@@ -132,17 +157,21 @@ describe('a policy of scope Node', () => {
     await writePolicy('web.yaml', limitPolicy('web', '{fixed: 3Mi}'));
     await confHas('ghost-limit 3145728');
     await writePolicy('web.yaml', limitPolicy('web', '{fixed: 3MB}'));
-    const problem = await eventually('the problem', async () => (await report()).problems[0] ?? null);
-    expect(problem).toEqual({
-      origin: 'web.yaml',
-      reason: 'InvalidPolicy',
-      message:
-        'spec.targets[0].ghostLimit.fixed: "3MB": is not a quantity: write "3Mi" (its last good state stays in force)',
-    });
-    agent.kill('SIGKILL');
+    const { problems } = await host.reported('the problem', (report) => report.problems.length > 0);
+    expect(problems).toEqual([
+      {
+        origin: 'web.yaml',
+        reason: 'InvalidPolicy',
+        message:
+          'spec.targets[0].ghostLimit.fixed: "3MB": is not a quantity: write "3Mi" (its last good state stays in force)',
+      },
+    ]);
+    await host.killAgents();
+    await host.node.run(['rm', DEFAULT_STATUS_FILE]);
     agent = await host.startAgent();
+    const after = await host.reported('the problem again', (report) => report.problems.length > 0);
+    expect(after.problems).toHaveLength(1);
     await confHas('ghost-limit 3145728');
-    expect((await report()).problems).toHaveLength(1);
   });
 
   test('with an auto limit learns from what the container really holds', async () => {
@@ -151,10 +180,10 @@ describe('a policy of scope Node', () => {
     // 6 MiB and 25 % are 7.5 MiB, rounded up to whole MiB.
     await confHas('ghost-limit 8388608');
     const [policy] = (
-      await eventually('the report', async () => {
-        const current = await report();
-        return current.policies[0]?.targets[0]?.requiredBytes === 6 * MIB ? current : null;
-      })
+      await host.reported(
+        'what was learned',
+        ({ policies }) => policies[0]?.targets[0]?.requiredBytes === 6 * MIB,
+      )
     ).policies;
     expect(policy).toMatchObject({
       name: 'web',
@@ -174,8 +203,7 @@ describe('a policy of scope Node', () => {
   test('in Audit mode writes nothing and says what it would do', async () => {
     await host.startGhostContainer('web', MIB, '--label', 'app=web');
     await writePolicy('web.yaml', limitPolicy('web', '{fixed: 3Mi}', '  mode: Audit\n'));
-    const audited = await eventually('the audit', async () => (await report()).policies[0] ?? null);
-    expect(audited).toMatchObject({
+    expect(await policyReported('web', 'Audited')).toMatchObject({
       state: 'Audited',
       reason: 'Audited',
       message: 'would ask for ghost-limit 3145728 (3Mi); nothing is written',
@@ -191,9 +219,7 @@ describe('a policy of scope Checkpoint', () => {
     await host.startGhostContainer('big', 8 * MIB, '--label', 'app=big');
     await host.startGhostContainer('small', 8 * MIB, '--label', 'app=small');
     await writePolicy('big.yaml', held);
-    await eventually('the policy to be seen', async () =>
-      (await report()).policies[0]?.state === 'Held' ? true : null,
-    );
+    await policyReported('big', 'Held');
     expect(await host.node.readFile(RUNC_CONF)).toEqual(FOREIGN);
 
     expect((await host.ghostlimit('checkpoint', 'big')).code).toBe(0);
@@ -221,17 +247,15 @@ describe('a policy of scope Checkpoint', () => {
 
   test('after a SIGKILL in the middle of the dump the agent takes its lines back', async () => {
     await host.startGhostContainer('big', 8 * MIB, '--label', 'app=big');
-    // CRIU waits in this script, so that the dump is surely under way when its owner is killed.
+    // CRIU waits in this script, at most two minutes, so that the dump is surely under way when its owner is killed.
     await host.node.writeFile(
       '/run/wait.sh',
-      '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = pre-dump ] || exit 0\ntouch /run/dumping\nsleep 3\n',
+      '#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = pre-dump ] || exit 0\ntouch /run/dumping\nfor i in $(seq 1200); do [ -e /run/go-on ] && exit 0; sleep 0.1; done\n',
     );
     await host.node.run(['chmod', '755', '/run/wait.sh']);
     await host.node.writeFile('/etc/criu/default.conf', 'action-script /run/wait.sh\n');
     await writePolicy('big.yaml', held);
-    await eventually('the policy to be seen', async () =>
-      (await report()).policies[0]?.state === 'Held' ? true : null,
-    );
+    await policyReported('big', 'Held');
     const running = host.node.spawn([
       'sh',
       '-c',
@@ -242,6 +266,7 @@ describe('a policy of scope Checkpoint', () => {
     await host.node.run(['sh', '-c', 'kill -KILL "$(cat /run/owner)"']);
     running.kill('SIGKILL');
     await confRestored();
+    await host.node.writeFile('/run/go-on', '');
     await host.node.run(['rm', '/etc/criu/default.conf']);
     await eventually('the container to go on', async () =>
       (await host.node.exec(['docker', 'exec', 'big', 'true'])).code === 0 ? true : null,
@@ -254,10 +279,7 @@ describe('beside other writers', () => {
     await host.startGhostContainer('web', 2 * MIB, '--label', 'app=web');
     await host.node.writeFile(RUNC_CONF, 'ghost-limit = 3145728\n');
     await writePolicy('web.yaml', limitPolicy('web', '{fixed: 3Mi}'));
-    const file = await eventually(
-      'the finding',
-      async () => (await report()).files.find(({ state }) => state === 'ForeignLineInvalid') ?? null,
-    );
+    const file = await fileReported('ForeignLineInvalid');
     expect(file.findings[0]).toMatchObject({
       line: 1,
       code: 'BlanksAroundEquals',
@@ -284,10 +306,7 @@ describe('beside other writers', () => {
     await host.startGhostContainer('web', MIB, '--label', 'app=web');
     await host.node.writeFile(RUNC_CONF, 'ghost-limit 64M\n');
     await writePolicy('web.yaml', limitPolicy('web', '{fixed: 3Mi}'));
-    const file = await eventually(
-      'the report',
-      async () => (await report()).files.find(({ state }) => state === 'ForeignLimitSuffices') ?? null,
-    );
+    const file = await fileReported('ForeignLimitSuffices');
     expect(file).toMatchObject({
       effectiveLimitBytes: 64 * MIB,
       desiredLimitBytes: 3 * MIB,
@@ -328,7 +347,7 @@ describe('the agent as a program', () => {
     await writePolicy('web.yaml', limitPolicy('web', '{fixed: 3Mi}'));
     await confHas('ghost-limit 3145728');
     const get = async (path: string): Promise<string> =>
-      await host.node.run(['curl', '--silent', '--fail', `http://127.0.0.1:9808${path}`]);
+      (await host.node.exec(['curl', '--silent', '--fail', `http://127.0.0.1:9808${path}`])).stdout;
     expect(await get('/healthz')).toBe('ok\n');
     await eventually('the metric', async () =>
       (await get('/metrics')).includes(

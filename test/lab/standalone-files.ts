@@ -3,9 +3,9 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildExecutable, type Executable } from '../../hack/executable.ts';
+import { buildImage } from '../../hack/image.ts';
 import type { Bind, LabNode } from '../../hack/lab/lab-node.ts';
 import { PROJECT_INSIDE } from '../../hack/lab/lab-node.ts';
-import { buildStandaloneImage } from '../../hack/standalone-image.ts';
 
 export const PROJECT = join(import.meta.dirname, '../..');
 /** Where the files are in a node that was started with `bind`. */
@@ -26,7 +26,7 @@ export async function buildStandaloneFiles(
   const file = join(folder, 'ghostlimit');
   const executable = await buildExecutable(file, () => undefined);
   await copyFile(join(PROJECT, 'deploy/systemd/ghostlimit.service'), join(folder, 'ghostlimit.service'));
-  if (image) await buildStandaloneImage(file, join(folder, 'ghostlimit-image.tar'));
+  if (image) await buildImage(join(folder, 'ghostlimit-image.tar'), () => undefined);
   return {
     folder,
     executable,

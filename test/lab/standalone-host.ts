@@ -11,11 +11,15 @@ import {
   type ExecResult,
   type LabNode,
 } from '../../hack/lab/lab-node.ts';
+import { CheckpointNodeStatusSchema, type CheckpointNodeStatus } from '../../src/api/checkpoint-node.ts';
 
 export const RUNC_CONF = '/etc/criu/runc.conf';
 export const POLICIES = '/etc/ghostlimit/policies';
 const PROGRAM = `${PROJECT_INSIDE}/dist/ghostlimit.mjs`;
-const WAIT_MS = 20_000;
+/** Met waits cost nothing, and a loaded machine may take long. */
+const WAIT_MS = 60_000;
+/** The agent's process, and not the shell that asks for it. */
+const AGENT = 'ghostlimit.mjs agen[t]';
 
 export const MIB = 2 ** 20;
 
@@ -31,6 +35,10 @@ export interface StandaloneHost {
   ): Promise<{ readonly code: number; readonly value: T }>;
   /** Starts the agent over POLICIES and returns when it is ready. */
   startAgent(...args: string[]): Promise<ChildProcess>;
+  /** SIGKILL to every agent; returns when none is left, nor its port and its lock. */
+  killAgents(): Promise<void>;
+  /** The agent's report, by `ghostlimit status`, once `holds` of it: in a pass it comes after the file. */
+  reported(what: string, holds: (report: CheckpointNodeStatus) => boolean): Promise<CheckpointNodeStatus>;
   /** A busybox container that holds `bytes` in one deleted file, /tmp/ghost.so. */
   startGhostContainer(name: string, bytes: number, ...dockerArgs: string[]): Promise<void>;
   conf(): Promise<string | null>;
@@ -46,16 +54,17 @@ export async function startStandaloneHost(
   await importBusyboxImage(node, 'busybox');
   await node.run(['mkdir', '-p', POLICIES]);
   const ghostlimit: StandaloneHost['ghostlimit'] = (...args) => node.exec(['node', PROGRAM, ...args]);
+  const ghostlimitJson: StandaloneHost['ghostlimitJson'] = async (schema, ...args) => {
+    const { code, stdout, stderr } = await ghostlimit(...args, '-o', 'json');
+    if (stdout === '')
+      throw new Error(`ghostlimit ${args.join(' ')} printed nothing (exit ${code.toString()}): ${stderr}`);
+    return { code, value: schema.parse(JSON.parse(stdout)) };
+  };
   return {
     node,
     docker,
     ghostlimit,
-    ghostlimitJson: async (schema, ...args) => {
-      const { code, stdout, stderr } = await ghostlimit(...args, '-o', 'json');
-      if (stdout === '')
-        throw new Error(`ghostlimit ${args.join(' ')} printed nothing (exit ${code.toString()}): ${stderr}`);
-      return { code, value: schema.parse(JSON.parse(stdout)) };
-    },
+    ghostlimitJson,
     startAgent: async (...args) => {
       const log = '/var/log/ghostlimit.log';
       const child = node.spawn([
@@ -68,6 +77,17 @@ export async function startStandaloneHost(
       await eventually('the agent to be ready', async () => ((await readyz(node)) === 'ok\n' ? true : null));
       return child;
     },
+    killAgents: async () => {
+      await node.exec(['pkill', '-KILL', '-f', AGENT]);
+      await eventually('the end of the agents', async () =>
+        (await node.exec(['pgrep', '-f', AGENT])).code === 1 ? true : null,
+      );
+    },
+    reported: (what, holds) =>
+      eventually(what, async () => {
+        const { value } = await ghostlimitJson(CheckpointNodeStatusSchema, 'status');
+        return holds(value) ? value : null;
+      }),
     startGhostContainer: async (container, bytes, ...dockerArgs) => {
       const held: HeldFile[] = [{ path: '/tmp/ghost.so', bytes }];
       await docker.docker(
@@ -109,7 +129,7 @@ export const DoctorSchema = z.object({
   ),
 });
 
-/** What `look` finds, once it finds something; throws after `waitMs`, 20 s if not said. */
+/** What `look` finds, once it finds something; throws after `waitMs`, 60 s if not said. */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | null>,

@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buildImage } from '../../hack/image.ts';
 import { startDocker, importBusyboxImage, type LabDocker } from '../../hack/lab/docker.ts';
 import { ghostHolder } from '../../hack/lab/ghost-holders.ts';
 import { startLabNode, type ExecResult, type LabNode } from '../../hack/lab/lab-node.ts';
 import { startRuncContainer } from '../../hack/lab/runc.ts';
-import { buildStandaloneImage } from '../../hack/standalone-image.ts';
 import { buildStandaloneFiles, FILES_INSIDE, PROJECT, type StandaloneFiles } from './standalone-files.ts';
 import { eventually, limitPolicy, MIB, POLICIES, RUNC_CONF } from './standalone-host.ts';
 
@@ -50,7 +50,7 @@ afterAll(async () => {
 describe('the image', () => {
   test('is built the same again', async () => {
     const again = join(files.folder, 'again.tar');
-    await buildStandaloneImage(join(files.folder, 'ghostlimit'), again);
+    await buildImage(again, () => undefined);
     const same = await node.exec([
       'cmp',
       `${FILES_INSIDE}/again.tar`,
@@ -180,7 +180,7 @@ describe('the agent in a container', () => {
   });
 
   test('ends on docker stop in good order', async () => {
-    await docker.docker('stop', 'agent');
+    await docker.docker('stop', '--timeout', '120', 'agent');
     expect(await docker.docker('inspect', '--format', '{{.State.ExitCode}}', 'agent')).toBe('0');
   });
 });
