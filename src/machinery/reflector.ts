@@ -18,9 +18,9 @@ import { isGone, type WatchEnd, watchOnce } from './watch-once.ts';
 const WATCH_SECONDS = { least: 600, most: 1200 };
 /** A watch that lived so long was a real one: what ended it is a new story, and the back-off starts anew. */
 const HEALTHY_MS = 30_000;
-/** Bookmarks come each minute once the server has seen a newer resourceVersion than ours (kube-apiserver 1.37, storage/cacher). */
+/** Bookmarks come each minute (measured: kube-apiserver 1.37, also where nothing changes). */
 const IDLE_MS = 150_000;
-/** A watch without a word from its opening on may just be quiet: etcd by default tells the server of progress every 10 min. So each such one gets twice as long. */
+/** Not every server sends them before something has changed: a watch without a word from its opening on may just be quiet, and the next gets twice as long. */
 const IDLE_LAST_MS = 600_000;
 /** After so long without a word the server may have been restored from a backup, and our resourceVersion lies in its future: it would be silent for good. */
 const SILENCE_MS = 1_800_000;
@@ -29,6 +29,7 @@ const ON_TIME_MS = 5_000;
 const LIST_LIMIT_MS = 60_000;
 const ERROR_BACKOFF = { firstMs: 800, lastMs: 30_000 };
 const SMALL_JITTER_MS = 1_000;
+const LOST = 'watch lost';
 
 export interface ReflectorParts {
   readonly api: KubeApi;
@@ -245,19 +246,20 @@ class ListWatcher<T> implements Reflector<T> {
   }
 
   #delayAfter(end: WatchEnd, timeoutMs: number): number {
-    const { livedMs, reason, error } = end;
+    const { livedMs, reason } = end;
     if (reason === 'ended' && livedMs >= timeoutMs - ON_TIME_MS) return this.#jitterMs(SMALL_JITTER_MS);
     const firstGone = reason === 'gone' && !this.#gone;
     this.#gone ||= reason === 'gone';
-    const message =
-      reason === 'gone' ? 'watch too old, listing again' : 'watch lost, going on from where it was';
-    if (livedMs < HEALTHY_MS && !firstGone) {
-      return this.#failed(message, error ?? new Error('the server closed the watch early'));
-    }
-    this.#parts.log.info(message, { source: this.name, reason, livedMs, error: error?.message });
+    if (livedMs >= HEALTHY_MS) return this.#lost(end, this.#options.lossJitterMs ?? SMALL_JITTER_MS);
     // A restarted server refuses every watch from before: it answers, and who asked has waited for it already. So the list need not wait again.
-    const mostMs = livedMs < HEALTHY_MS ? SMALL_JITTER_MS : (this.#options.lossJitterMs ?? SMALL_JITTER_MS);
-    return retryAfterMs(error) + this.#jitterMs(mostMs);
+    if (firstGone) return this.#lost(end, SMALL_JITTER_MS);
+    return this.#failed(LOST, end.error ?? new Error('the server closed the watch early'));
+  }
+
+  /** Part of life; returns how long to wait. */
+  #lost({ reason, livedMs, error }: WatchEnd, jitterMs: number): number {
+    this.#parts.log.info(LOST, { source: this.name, reason, livedMs, error: error?.message });
+    return retryAfterMs(error) + this.#jitterMs(jitterMs);
   }
 
   /** Notes the error; returns how long to wait. */

@@ -186,7 +186,8 @@ async function follow(steps: readonly (readonly [Step, number])[], seed: number)
   );
   const timesMs = server.requests.map(({ atMs }) => atMs);
   expect(densest(timesMs, 1_000)).toBeLessThanOrEqual(6);
-  expect(densest(timesMs, 60_000)).toBeLessThanOrEqual(20);
+  // A healthy watch takes 30 s; the other 30 s hold two rows of tries (0.4, 0.8, 1.6 ... s apart), of 6 each, of 2 requests at most, and the ends.
+  expect(densest(timesMs, 60_000)).toBeLessThanOrEqual(26);
   stop.abort();
   await done;
   return server;
