@@ -162,7 +162,14 @@ async function importImage(lab: LabNode, archive: string): Promise<void> {
   child.stdout?.resume();
   // Its end, not a broken pipe, tells why it did not read on.
   child.stdin?.on('error', () => undefined);
-  if (child.stdin) createReadStream(archive).pipe(child.stdin);
+  if (child.stdin) {
+    const bytes = createReadStream(archive);
+    bytes.on('error', (error) => {
+      said.push(error.message);
+      child.kill('SIGKILL');
+    });
+    bytes.pipe(child.stdin);
+  }
   await ended(child);
   if (child.exitCode !== 0) throw new Error(`ctr could not import ${archive}:\n${said.slice(-5).join('\n')}`);
 }

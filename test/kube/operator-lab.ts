@@ -73,26 +73,35 @@ export interface OperatorLabOptions {
 
 /** Returns when the controller and an agent on each node are Ready. Throws with the logs of the lab and of the operator. */
 export async function startOperatorLab(options: OperatorLabOptions): Promise<OperatorLab> {
+  // A node that is killed and started again gets its images anew: the archive stays as long as the lab.
   const folder = await mkdtemp(join(tmpdir(), 'ghostlimit-operator-'));
+  const cleanUp = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
-    const archive = join(folder, 'image.tar');
-    await buildImage(archive, quiet);
-    const images = [archive, (await ensureBusyboxImage(quiet)).archive];
-    if (options.withNetty === true) images.push((await ensureNettyImage(quiet)).archive);
-    const { nodes, apiServerArgs = [] } = options;
-    const cluster = await startCluster({ nodes, images, apiServerArgs });
+    const cluster = await startClusterWithImages(join(folder, 'image.tar'), options);
+    const stop = async (): Promise<void> => {
+      await cluster.stop();
+      await cleanUp();
+    };
     try {
       await install(cluster, options);
-      return operatorLab(cluster);
     } catch (error) {
-      const { message } = error as Error;
       const logs = await describeOperator(cluster);
       await cluster.stop();
-      throw new Error(`${message}\n${logs}`, { cause: error });
+      throw new Error(`${(error as Error).message}\n${logs}`, { cause: error });
     }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+    return { ...operatorLab(cluster), stop };
+  } catch (error) {
+    await cleanUp();
+    throw error;
   }
+}
+
+async function startClusterWithImages(archive: string, options: OperatorLabOptions): Promise<Cluster> {
+  await buildImage(archive, quiet);
+  const images = [archive, (await ensureBusyboxImage(quiet)).archive];
+  if (options.withNetty === true) images.push((await ensureNettyImage(quiet)).archive);
+  const { nodes, apiServerArgs = [] } = options;
+  return startCluster({ nodes, images, apiServerArgs });
 }
 
 async function install(cluster: Cluster, { nodes, replicas = 1 }: OperatorLabOptions): Promise<void> {
@@ -145,7 +154,7 @@ async function describeOperator(cluster: Cluster): Promise<string> {
   return parts.join('\n');
 }
 
-function operatorLab(cluster: Cluster): OperatorLab {
+function operatorLab(cluster: Cluster): Omit<OperatorLab, 'stop'> {
   const until = <T>(what: string, probe: () => Promise<T | null>): Promise<T> =>
     eventually(what, probe, {
       describeLogs: async () => `${await describeOperator(cluster)}\n${await cluster.describeLogs()}`,
@@ -195,7 +204,6 @@ function operatorLab(cluster: Cluster): OperatorLab {
         path: `/api/v1/nodes/${nodeName}/proxy/checkpoint/default/${podName}/app`,
         method: 'POST',
       }),
-    stop: () => cluster.stop(),
   };
 }
 

@@ -11,7 +11,7 @@ const DAEMON_SET = ['-n', SYSTEM, 'daemonset/ghostlimit-agent'];
 let lab: OperatorLab;
 
 beforeAll(async () => {
-  lab = await startOperatorLab({ nodes: 3 });
+  lab = await startOperatorLab({ nodes: 3, replicas: 2 });
   for (const { name } of lab.cluster.nodes) {
     if (name !== 'node2') await lab.writeConf(name, ORIGINAL);
     await lab.runPod({ name: `on-${name}`, nodeName: name, labels: { app: 'kept' }, command: SLEEP });
