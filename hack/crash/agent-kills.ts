@@ -7,7 +7,7 @@ const [program = '', policies = '', seed = '1', kills = '10', ...apps] = process
 const totals: AgentKillTotals = {
   kills: 0,
   edits: 0,
-  orphaned: 0,
+  overtaken: 0,
   policyChanges: 0,
   settled: 0,
   managed: 0,

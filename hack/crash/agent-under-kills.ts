@@ -13,8 +13,8 @@ import { startSecondWriter, type SecondWriter } from './second-writer.ts';
 export interface AgentKillTotals {
   kills: number;
   edits: number;
-  /** Edits that were written in vain, in place, and again (see SecondWriter). */
-  orphaned: number;
+  /** Edits in place whose file we took out of its place meanwhile (see SecondWriter). */
+  overtaken: number;
   policyChanges: number;
   /** Times that all was quiet and right, and how often our block was in the file then. */
   settled: number;
@@ -62,7 +62,7 @@ export class AgentUnderKills {
       while (this.#totals.kills < end) await this.#round();
       await this.#leave();
     } finally {
-      this.#totals.orphaned = this.#writer.orphaned();
+      this.#totals.overtaken = this.#writer.overtaken();
       await this.#kill();
     }
   }
@@ -74,18 +74,18 @@ export class AgentUnderKills {
     const killed = sleep(random.below(1_000)).then(async () => {
       await this.#kill();
       this.#totals.kills += 1;
-      if (random.chance(0.8)) this.#start();
+      if (random.chance(0.2)) await sleep(random.below(1_500));
+      this.#start();
     });
-    if (random.chance(0.6)) this.#writer.rewrite();
+    if (random.chance(0.6)) await this.#writer.rewrite();
     const edits = random.below(2 * EDITS_PER_KILL + 1);
     for (let edit = 0; edit < edits; edit += 1) {
       await sleep(random.chance(0.5) ? random.below(5) : random.below(120));
-      this.#writer.edit();
+      await this.#writer.edit();
       this.#totals.edits += 1;
       if (random.chance(0.15)) this.#changePolicies();
     }
     await killed;
-    this.#start();
     await this.#settle();
   }
 
@@ -141,7 +141,8 @@ export class AgentUnderKills {
   }
 
   #isSettled(): boolean {
-    const { content: text } = this.#writer.look();
+    const text = this.#contentOnceExplained();
+    if (text === undefined) return false;
     const content = text === null ? null : Buffer.from(text, 'latin1');
     const limitMib = Math.max(0, ...this.#asked.values());
     const { action } = planFile({
@@ -153,6 +154,15 @@ export class AgentUnderKills {
       origin: null,
     });
     return action.kind === 'Leave';
+  }
+
+  /** undefined: it is not their text with a block of ours, or not yet: what they wrote too late is on its way back. */
+  #contentOnceExplained(): string | null | undefined {
+    try {
+      return this.#writer.look().content;
+    } catch {
+      return undefined;
+    }
   }
 
   /** CRIU refuses the file only if it refuses their text. */

@@ -10,6 +10,7 @@ import { createStateFolder } from '../../src/adapters/host/state-folder.ts';
 import { openDocuments, type NodeDocuments } from '../../src/node-engine/documents.ts';
 import { enforce } from '../../src/node-engine/node-engine.ts';
 import type { WantedLines } from '../../src/domain/policy/resolve.ts';
+import type { Clock } from '../../src/ports/clock.ts';
 import type { HostFiles } from '../../src/ports/host-files.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { NodeMetrics } from '../../src/ports/node-metrics.ts';
@@ -21,6 +22,8 @@ export interface DiskWriter {
   want: (wish: WantedLines) => Promise<void>;
   /** The rest of a pass: the CRIU file, and what the report says of it. */
   enforce: () => Promise<FileReport>;
+  /** Closes what the process has open, as its end does. */
+  end: () => Promise<void>;
 }
 
 /** What tells one process, and one boot, from the next: locks of a process that is gone do not count. */
@@ -70,6 +73,9 @@ const METRICS: NodeMetrics = {
   reconciled: silent,
 };
 
+/** Nobody is waited for here. */
+const clock: Clock = { now: Date.now, monotonicMs: () => performance.now(), after: () => silent };
+
 /** A new process on the disk mounted at `hostRoot`. */
 export function startDiskWriter(hostRoot: string, boots: FakeBoots, calls: FileCalls): DiskWriter {
   boots.nextProcess();
@@ -86,11 +92,15 @@ export function startDiskWriter(hostRoot: string, boots: FakeBoots, calls: FileC
       if (JSON.stringify(before) !== JSON.stringify(wanted)) await documents.desired.write(wanted);
     },
     enforce: async () => {
-      const { files: reports } = await enforce({ files, state, log: LOG, metrics: METRICS }, documents);
+      const { files: reports } = await enforce(
+        { files, state, clock, log: LOG, metrics: METRICS },
+        documents,
+      );
       const report = reports.find(({ path }) => path === RUNC_CONF_PATH);
       if (report === undefined) throw new Error(`no report of ${RUNC_CONF_PATH}`);
       return report;
     },
+    end: () => files.close(),
   };
 }
 

@@ -77,8 +77,13 @@ export function disturbedCalls({ at, mutation }: Disturbances): FileCalls {
       await calls.close(fd);
     },
     rename: disturbed((from: string, to: string) => calls.rename(from, to)),
+    link: disturbed((from: string, to: string) => calls.link(from, to)),
     unlink: disturbed((path: string) => calls.unlink(path)),
     mkdir: disturbed((path: string, mode: number) => calls.mkdir(path, mode)),
     rmdir: disturbed((path: string) => calls.rmdir(path)),
+    // Nobody else has a file open here, and a look at all processes would take longer than all the rest.
+    writersOf: disturbed(() => Promise.resolve([])),
+    watchFile: () => () => undefined,
+    watchDirectory: () => undefined,
   };
 }

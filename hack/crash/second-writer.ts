@@ -2,19 +2,25 @@
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as posix from 'node:path/posix';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BLIND_EDITS, EDITS, modelOf, type FileModel } from '../../test/histories/file-model.ts';
 import type { Random } from '../../test/histories/random.ts';
 
 export interface SecondWriter {
-  /** Edits in place whose file was replaced between their open and their write: what they wrote was in no file any more, and they had to write it again. */
-  readonly orphaned: () => number;
-  /** One edit, done when it returns. Throws when the file is not their text with at most one block of ours. */
-  edit: () => void;
-  /** A new file by rename, with lines that CRIU takes and that set no limit. */
-  rewrite: () => void;
+  /** Edits in place during which the file was taken out of its place: their text has to come back by itself. */
+  readonly overtaken: () => number;
+  /** One edit, which may take a second. Rejects when the file is not their text with at most one block of ours, and does not become so in time. */
+  edit: () => Promise<void>;
+  /** A new file by rename, with lines that CRIU takes and that set no limit. Rejects as `edit` does. */
+  rewrite: () => Promise<void>;
   /** Looks at the file; throws as `edit` does. Gives its bytes and the text that is theirs, as latin1. */
   look: () => Pick<FileModel, 'content' | 'foreign'>;
 }
+
+/** An agent that was killed has to be started again first. */
+const COME_BACK_MS = 45_000;
+const LOOK_MS = 5;
+const LONGEST_STEP_MS = 400;
 
 const PLAIN_TEXTS = [
   '',
@@ -37,22 +43,35 @@ export function startSecondWriter(path: string, random: Random): SecondWriter {
     return model;
   };
 
-  let orphaned = 0;
+  /** A text that came too late is on its way back. */
+  const lookAgain = async (): Promise<FileModel> => {
+    const giveUpMs = performance.now() + COME_BACK_MS;
+    for (;;) {
+      try {
+        return look();
+      } catch (error) {
+        if (performance.now() > giveUpMs) throw error;
+      }
+      await sleep(LOOK_MS);
+    }
+  };
+
+  let overtaken = 0;
   return {
     look,
-    orphaned: () => orphaned,
-    rewrite: () => {
-      look();
+    overtaken: () => overtaken,
+    rewrite: async () => {
+      await lookAgain();
       const text = random.pick(PLAIN_TEXTS);
       replaceByRename(path, Buffer.from(text, 'latin1'), random);
       model = { content: text, foreign: text, parts: null };
     },
-    edit: () => {
-      const before = look();
+    edit: async () => {
+      const before = await lookAgain();
       const known = before.parts !== null || before.content === before.foreign;
       const after = random.pick(known ? EDITS : BLIND_EDITS)(before, random);
       if (after.content === before.content) return;
-      if (!store(path, { before, after: after.content }, random)) orphaned += 1;
+      if (!(await store(path, { before, after: after.content }, random))) overtaken += 1;
       model = after;
     },
   };
@@ -74,9 +93,9 @@ interface Change {
 
 /**
  * As the change allows: `>>` for what comes at the end, `sed -i` for a line at the start; else a new file by rename as Ansible does it, or truncated and written in place.
- * False: it was in place, and in vain; then the new file came by rename after all.
+ * False: it was in place, and the file was in no directory any more when they closed it.
  */
-function store(path: string, change: Change, random: Random): boolean {
+async function store(path: string, change: Change, random: Random): Promise<boolean> {
   const { before, after } = change;
   if (after === null) {
     fs.rmSync(path, { force: true });
@@ -85,21 +104,29 @@ function store(path: string, change: Change, random: Random): boolean {
   fs.mkdirSync(posix.dirname(path), { recursive: true });
   const bytes = Buffer.from(after, 'latin1');
   const firstLine = plainFirstLine(change);
-  let isThere = true;
   if (isPlainAppend(change) && random.chance(0.7))
-    isThere = writeInPlace(path, 'a', bytes.subarray(before.content?.length));
-  else if (firstLine !== null && random.chance(0.7)) sed(`1i\\${firstLine}`, path);
-  else if (random.chance(0.4)) isThere = writeInPlace(path, 'w', bytes);
+    return writeInPlace(path, 'a', bytes.subarray(before.content?.length), random);
+  if (firstLine !== null && random.chance(0.7)) sed(`1i\\${firstLine}`, path);
+  else if (random.chance(0.4)) return writeInPlace(path, 'w', bytes, random);
   else replaceByRename(path, bytes, random);
-  if (!isThere) replaceByRename(path, bytes, random);
-  return isThere;
+  return true;
 }
 
-/** False when the file that was opened is no longer one of any directory. */
-function writeInPlace(path: string, flag: 'a' | 'w', bytes: Uint8Array): boolean {
+/** Every second time at once; else slowly, in steps. */
+async function writeInPlace(
+  path: string,
+  flag: 'a' | 'w',
+  bytes: Uint8Array,
+  random: Random,
+): Promise<boolean> {
+  const isSlow = random.chance(0.5);
   const fd = fs.openSync(path, flag);
   try {
-    fs.writeSync(fd, bytes);
+    const middle = random.below(bytes.length + 1);
+    for (const part of isSlow ? [bytes.subarray(0, middle), bytes.subarray(middle)] : [bytes]) {
+      if (isSlow) await sleep(random.below(LONGEST_STEP_MS));
+      fs.writeSync(fd, part);
+    }
     return fs.fstatSync(fd).nlink > 0;
   } finally {
     fs.closeSync(fd);

@@ -59,11 +59,47 @@ export const NODE_REASONS = {
     sentence: 'Another program writes the same file again and again.',
     remedy: 'Let only one program manage the CRIU file: find the other one and take our lines out of it.',
   },
+  FileBeingWritten: {
+    subject: 'Node',
+    severity: 'Warning',
+    sentence: 'Another program has the CRIU file open for writing; our lines come when it has closed it.',
+    remedy:
+      'Wait: the agent goes ahead by itself after half a minute. If it was a command that said this, close the file in the program that the message names, and run it again.',
+  },
+  LateWriteKept: {
+    subject: 'Node',
+    severity: 'Warning',
+    sentence:
+      'A program wrote into the CRIU file after it had been replaced, and meanwhile somebody else had changed it: that text is not in the file.',
+    remedy:
+      'Put what is still wanted of it into the CRIU file; then remove the document that the message names from the state folder.',
+  },
+  FileImmutable: {
+    subject: 'Node',
+    severity: 'Error',
+    sentence:
+      'The kernel forbids to replace the CRIU file, as it or its directory is immutable or append-only.',
+    remedy:
+      'Take the flag away with "chattr -i" or "chattr -a" from what the message names, or set the limit in the file by hand.',
+  },
+  FileMountedOver: {
+    subject: 'Node',
+    severity: 'Error',
+    sentence: 'The CRIU file is a mount of its own, so that no other file can take its place.',
+    remedy: 'Mount the directory /etc/criu in place of the single file, or unmount the file.',
+  },
+  FileSystemFull: {
+    subject: 'Node',
+    severity: 'Error',
+    sentence:
+      'The file system or quota of a file on the node has no room for a new one; the original is untouched.',
+    remedy: 'Free space or inodes on the file system that the message speaks of.',
+  },
   WriteFailed: {
     subject: 'Node',
     severity: 'Error',
     sentence: 'A file on the node could not be written; the original is untouched.',
-    remedy: 'See the message for the cause: permissions, an immutable file, a failing disk.',
+    remedy: 'See the message for the cause: permissions, a security module, a failing disk.',
   },
   ReadFailed: {
     subject: 'Node',

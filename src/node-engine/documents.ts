@@ -51,6 +51,21 @@ export interface NodeDocuments {
   /** The first-seen bytes of a CRIU file, kept for people; never put back by us over newer lines. */
   keepOriginal(path: string, content: Uint8Array): Promise<void>;
   forgetOriginal(path: string): Promise<void>;
+  /** Text that was written into a CRIU file too late to get into it, kept for people; they remove it. */
+  readonly lateWrites: LateDocuments;
+}
+
+export interface LateDocuments {
+  /** Gives the name of the document: `replaced`, where it is one, which is written anew; else one made of `sha256`. */
+  keep(late: KeptText, replaced: string | null): Promise<string>;
+  /** The documents about the file at `path`. */
+  names(path: string): Promise<readonly string[]>;
+}
+
+export interface KeptText {
+  readonly path: string;
+  readonly content: Uint8Array;
+  readonly sha256: string;
 }
 
 export interface Document<T> {
@@ -79,8 +94,23 @@ export function openDocuments(state: StateStore, log: Log): NodeDocuments {
     knownRuntimes: document('runtimes.json', KnownRuntimesSchema),
     origin: (path) => document(`origin-${documentName(path)}.json`, FileOriginSchema),
     keepOriginal: (path, content) => state.write(`original-${documentName(path)}`, content),
-    forgetOriginal: (path) => state.remove(`original-${documentName(path)}`),
+    forgetOriginal: async (path) => {
+      const name = `original-${documentName(path)}`;
+      if ((await state.read(name)) !== null) await state.remove(name);
+    },
+    lateWrites: {
+      keep: async ({ path, content, sha256 }, replaced) => {
+        const name = replaced ?? `${latePrefix(path)}${sha256.slice(0, 16)}`;
+        await state.write(name, content);
+        return name;
+      },
+      names: (path) => state.list(latePrefix(path)),
+    },
   };
+}
+
+function latePrefix(path: string): string {
+  return `late-${documentName(path)}-`;
 }
 
 /** /etc/criu/runc.conf → etc.criu.runc.conf */

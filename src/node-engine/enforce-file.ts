@@ -1,22 +1,27 @@
-// Keeps one CRIU file right: read → plan (pure) → write → read back and judge. The only place of the engine that changes a CRIU file.
+// Keeps one CRIU file right: late writes back → read → plan (pure) → write → read back and judge. With late-writes.ts the only place of the engine that changes a CRIU file.
 import type { FileReport } from '../api/checkpoint-node.ts';
 import { judgeCriuConf } from '../domain/criu-conf/judge.ts';
 import { splitManagedBlock } from '../domain/criu-conf/managed-block.ts';
 import { noteOrigin, planFile, type FileOrigin, type FilePlan } from '../domain/criu-conf/plan-file.ts';
-import { HostFileError, type HostFiles, type HostFileSnapshot } from '../ports/host-files.ts';
-import type { Log } from '../ports/log.ts';
-import type { NodeMetrics } from '../ports/node-metrics.ts';
-import type { NodeDocuments } from './documents.ts';
+import { printable } from '../api/printable.ts';
+import type { Clock } from '../ports/clock.ts';
+import {
+  HostFileError,
+  type FileWriter,
+  type HostFileSnapshot,
+  type RemoveOutcome,
+  type ReplaceOutcome,
+} from '../ports/host-files.ts';
 import type { FightMemory } from './fight-memory.ts';
 import { failedReport, fileReport, unreadReport, type ReportedOrder } from './file-report.ts';
+import { bringBackLateWrites, type LateWriteParts } from './late-writes.ts';
 
-export interface EnforceParts {
-  readonly files: HostFiles;
-  readonly documents: NodeDocuments;
-  readonly log: Log;
-  readonly metrics: NodeMetrics;
+export interface EnforceParts extends LateWriteParts {
+  readonly clock: Clock;
   /** Absent in a program that ends soon: it puts lines in once, and fights nobody. */
   readonly fights?: FightMemory;
+  /** Until when to wait for programs that have the file open for writing, by the clock's monotonic time. Absent: not at all. */
+  readonly waitUntilMs?: number;
 }
 
 export type EnforceOrder = ReportedOrder;
@@ -29,17 +34,15 @@ export interface EnforcedFile {
 
 /** Another writer that changes the file each time between our read and our write: we give way and try again at the next pass. */
 const ATTEMPTS = 5;
+const WRITERS_POLL_MS = 50;
 
 /** Never rejects for what the file or the host is like: that is the report. The caller holds FILES_LOCK. */
 export async function enforceFile(order: EnforceOrder, parts: EnforceParts): Promise<EnforcedFile> {
   const { path } = order;
   try {
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-      const enforced = await attemptOnce(order, parts);
-      if (enforced !== null) return enforced;
-    }
-    const message = `${path} changed ${ATTEMPTS.toString()} times while it was being written`;
-    return { report: await reportAsFound(order, 'Contended', message, parts), settled: false };
+    const stirred = await bringBackLateWrites(path, parts);
+    const enforced = await attempt(order, parts);
+    return stirred ? { ...enforced, settled: false } : enforced;
   } catch (error) {
     if (!(error instanceof HostFileError)) throw error;
     const { reason, code, message } = error;
@@ -49,27 +52,113 @@ export async function enforceFile(order: EnforceOrder, parts: EnforceParts): Pro
   }
 }
 
-/** null: somebody wrote in between; read and decide anew. */
-async function attemptOnce(order: EnforceOrder, parts: EnforceParts): Promise<EnforcedFile | null> {
+async function attempt(order: EnforceOrder, parts: EnforceParts): Promise<EnforcedFile> {
+  const { path } = order;
+  const permission: Permission = { mayWriteBack: null };
+  for (let changes = 0; changes < ATTEMPTS;) {
+    const enforced = await attemptOnce(order, parts, permission);
+    if (typeof enforced === 'object') return enforced;
+    if (enforced === 'Changed') changes += 1;
+    else if (!(await writersLeft(path, parts)))
+      return { report: await beingWritten(order, parts), settled: false };
+  }
+  const message = `${path} changed ${ATTEMPTS.toString()} times while it was being written`;
+  return { report: await reportAsFound(order, 'Contended', message, parts), settled: false };
+}
+
+/** Asked for once in a pass: each time that it is asked for counts. */
+interface Permission {
+  mayWriteBack: boolean | null;
+}
+
+type Attempt = EnforcedFile | 'Changed' | 'BeingWritten';
+
+/** `Changed`: somebody wrote in between; read and decide anew. */
+async function attemptOnce(
+  order: EnforceOrder,
+  parts: EnforceParts,
+  permission: Permission,
+): Promise<Attempt> {
   const known = await parts.documents.origin(order.path).read();
   if (known !== null) await parts.files.recover(order.path);
   const snapshot = await parts.files.read(order.path);
   const first = decide(order, snapshot, known);
-  if (known === null && first.action.kind === 'Leave')
+  if (known === null && first.action.kind === 'Leave') {
+    await parts.documents.forgetOriginal(order.path);
     return { report: fileReport(order, first, snapshot.content), settled: true };
+  }
   const origin = await keepOrigin(order.path, known, snapshot, parts);
   const plan = decide(order, snapshot, origin);
-  const drifted = isDrift(known, plan, snapshot);
-  if (drifted && !mayWriteBack(snapshot, parts))
-    return { report: contendedReport(order, snapshot, parts), settled: true };
-  const outcome = await carryOut(plan, snapshot, parts.files);
-  if (outcome === 'Changed') return null;
+  if (!isDrift(known, plan, snapshot)) return write(order, { snapshot, origin, plan }, parts);
+  const answer = await askToWriteBack(snapshot, parts, permission);
+  if (answer === 'BeingWritten') return answer;
+  if (answer === 'No') return { report: contendedReport(order, snapshot, parts), settled: true };
+  const written = await write(order, { snapshot, origin, plan }, parts);
+  if (typeof written === 'object' && !written.settled) parts.metrics.drift(order.path);
+  return written;
+}
+
+interface Decision {
+  readonly snapshot: HostFileSnapshot;
+  readonly origin: FileOrigin;
+  readonly plan: FilePlan;
+}
+
+async function write(
+  order: EnforceOrder,
+  { snapshot, origin, plan }: Decision,
+  parts: EnforceParts,
+): Promise<Attempt> {
+  const outcome = await carryOut(plan, snapshot, parts);
+  if (outcome === 'Changed' || outcome === 'BeingWritten') return outcome;
   if (outcome === 'Left') return { report: await concluded(order, plan, snapshot, parts), settled: true };
-  if (drifted) parts.metrics.drift(order.path);
   parts.metrics.fileWrite(order.path, outcome);
   const { ghostLimitBytes: limitBytes, options } = order.wanted;
   parts.log.info('CRIU file written', { path: order.path, outcome, limitBytes, options });
   return { report: await readBack(order, origin, parts), settled: false };
+}
+
+/** What counts as a fight is what others leave, not what is there while they write. */
+async function askToWriteBack(
+  snapshot: HostFileSnapshot,
+  parts: EnforceParts,
+  permission: Permission,
+): Promise<'Yes' | 'No' | 'BeingWritten'> {
+  if (permission.mayWriteBack === null) {
+    const writers = await parts.files.writers(snapshot.path);
+    if (writers.length > 0 && !isPatienceOver(snapshot, parts)) return 'BeingWritten';
+    permission.mayWriteBack = mayWriteBack(snapshot, parts);
+  }
+  return permission.mayWriteBack ? 'Yes' : 'No';
+}
+
+/** Waits until nobody has the file open for writing any more; false when the time for that is up. */
+async function writersLeft(path: string, { files, clock, waitUntilMs = 0 }: EnforceParts): Promise<boolean> {
+  while (clock.monotonicMs() < waitUntilMs) {
+    await new Promise<void>((resolve) => {
+      clock.after(WRITERS_POLL_MS, resolve);
+    });
+    if ((await files.writers(path)).length === 0) return true;
+  }
+  return false;
+}
+
+async function beingWritten(order: EnforceOrder, parts: EnforceParts): Promise<FileReport> {
+  const { path } = order;
+  const who = namesOf(await parts.files.writers(path));
+  parts.log.info('CRIU file is being written by somebody else, waiting', { path, writers: who });
+  const message = `${path} is open for writing in ${who}: our lines have to wait until it is closed`;
+  return reportAsFound(order, 'FileBeingWritten', message, parts);
+}
+
+const NAMED_WRITERS_MAX = 5;
+
+function namesOf(writers: readonly FileWriter[]): string {
+  const names = writers.map(({ pid, command }) => `process ${pid.toString()} (${printable(command, 64)})`);
+  const more = names.length - NAMED_WRITERS_MAX;
+  const named = names.slice(0, NAMED_WRITERS_MAX).join(', ');
+  if (names.length === 0) return 'a process that has just ended';
+  return more > 0 ? `${named} and ${more.toString()} more` : named;
 }
 
 /** The file is as planned: remembers what the next pass has to know, and reports. */
@@ -108,18 +197,27 @@ function contendedReport(
 async function carryOut(
   { action }: FilePlan,
   snapshot: HostFileSnapshot,
-  files: HostFiles,
-): Promise<'Left' | 'Changed' | 'Replaced' | 'Removed'> {
-  switch (action.kind) {
-    case 'Leave':
-      return 'Left';
-    case 'Write':
-      return (await files.replace(snapshot, action.content)) === 'Changed' ? 'Changed' : 'Replaced';
-    case 'Remove':
-      return (await files.remove(snapshot, { emptyDirectory: action.emptyDirectory })) === 'Changed'
-        ? 'Changed'
-        : 'Removed';
+  parts: EnforceParts,
+): Promise<'Left' | 'Changed' | 'BeingWritten' | 'Replaced' | 'Removed'> {
+  if (action.kind === 'Leave') return 'Left';
+  const change = (despiteWriters: boolean): Promise<ReplaceOutcome | RemoveOutcome> =>
+    action.kind === 'Write'
+      ? parts.files.replace(snapshot, action.content, { despiteWriters })
+      : parts.files.remove(snapshot, { emptyDirectory: action.emptyDirectory, despiteWriters });
+  let outcome = await change(false);
+  if (outcome === 'BeingWritten' && isPatienceOver(snapshot, parts)) {
+    const { path } = snapshot;
+    const writers = namesOf(await parts.files.writers(path));
+    parts.log.warn('CRIU file written though others have it open for long', { path, writers });
+    outcome = await change(true);
   }
+  if (outcome === 'Changed' || outcome === 'BeingWritten') return outcome;
+  return action.kind === 'Write' ? 'Replaced' : 'Removed';
+}
+
+function isPatienceOver({ path, identity }: HostFileSnapshot, { writers }: EnforceParts): boolean {
+  if (identity === null || writers === undefined) return false;
+  return writers.isPatienceOver(`${path} ${identity.dev.toString()}:${identity.ino.toString()}`);
 }
 
 function decide(order: EnforceOrder, snapshot: HostFileSnapshot, origin: FileOrigin | null): FilePlan {
@@ -169,7 +267,7 @@ function isRestored({ wanted }: EnforceOrder, { managed }: FilePlan): boolean {
   return !managed && wanted.ghostLimitBytes === null && wanted.options.length === 0;
 }
 
-/** Kept durably before the file is touched. */
+/** Kept durably before the file is touched. What a crash left of an earlier beginning goes. */
 async function keepOrigin(
   path: string,
   known: FileOrigin | null,
@@ -177,7 +275,8 @@ async function keepOrigin(
   { documents }: EnforceParts,
 ): Promise<FileOrigin> {
   const origin = noteOrigin(known, content, directoryPresent);
-  if (known === null && content !== null) await documents.keepOriginal(path, content);
+  if (known === null)
+    await (content === null ? documents.forgetOriginal(path) : documents.keepOriginal(path, content));
   if (known?.hadFile !== origin.hadFile || known.hadDirectory !== origin.hadDirectory)
     await documents.origin(path).write(origin);
   return origin;

@@ -1,7 +1,7 @@
 // Keeps every CRIU file that counts on this host right, and takes our lines out of those that do not count any more.
 import type { FileReport } from '../api/checkpoint-node.ts';
 import { CRIU_FILE_NAMES, type CriuFileName, type UsedOciRuntime } from '../api/criu-readers.ts';
-import { CRIU_DEFAULT_GHOST_LIMIT_BYTES, CRIU_FILE_PATHS } from '../api/names.ts';
+import { CRIU_DEFAULT_GHOST_LIMIT_BYTES, CRIU_FILE_PATHS, DEFAULT_STATE_DIRECTORY } from '../api/names.ts';
 import {
   decidingFile,
   linesFor,
@@ -16,9 +16,11 @@ import { NO_LINES, type WantedLines } from '../domain/policy/resolve.ts';
 import { isInForce } from '../domain/rollup/node-report.ts';
 import type { RuntimeContainer } from '../ports/container-runtime.ts';
 import { HostFileError, type HostFiles } from '../ports/host-files.ts';
+import type { LateDocuments } from './documents.ts';
 import { enforceFile, type EnforcedFile, type EnforceParts } from './enforce-file.ts';
 import { failedReport, unreadReport, type ReportedOrder } from './file-report.ts';
 import { gatherInheritedLimit } from './inherited-limit.ts';
+import { bringBackLateWrites } from './late-writes.ts';
 
 export interface EnforcedChain {
   /** The kept files, runc.conf first; then those that are not kept but matter: CRIU refuses them, or lines of ours are still in them. */
@@ -37,8 +39,16 @@ interface Enforcement {
   readonly parts: EnforceParts;
 }
 
+/**
+ * Waiting for programs that have one of the files open for writing, milliseconds for all files of a pass together: an agent comes again soon, another program does not.
+ * Less than FILES_LOCK is waited for.
+ */
+const WRITERS_WAIT_MS = { agent: 1_000, others: 5_000 } as const;
+
 /** The caller holds FILES_LOCK. Never rejects for what the files or the host are like: that is the report. */
-export async function enforceFiles(wanted: WantedLines, parts: EnforceParts): Promise<EnforcedChain> {
+export async function enforceFiles(wanted: WantedLines, given: EnforceParts): Promise<EnforcedChain> {
+  const waitMs = given.writers === undefined ? WRITERS_WAIT_MS.others : WRITERS_WAIT_MS.agent;
+  const parts = { ...given, waitUntilMs: given.clock.monotonicMs() + waitMs };
   const enforced = await enforceAll(wanted, parts);
   const isRemoval = wanted.ghostLimitBytes === null && wanted.options.length === 0;
   if (enforced.settled || !isRemoval) return enforced;
@@ -67,7 +77,11 @@ async function enforceAll(wanted: WantedLines, parts: EnforceParts): Promise<Enf
   };
   return {
     files: reported(enforced, enforcement, facts),
-    remarks: [...enforcement.chain.remarks, ...overruledIn(enforcement)],
+    remarks: [
+      ...enforcement.chain.remarks,
+      ...overruledIn(enforcement),
+      ...(await keptLateWrites(parts.documents.lateWrites)),
+    ],
     settled: Object.values(enforced).every(({ settled }) => settled),
     readBy: (container) => readBy(enforced, runtimeOf(container, facts), facts),
   };
@@ -92,13 +106,14 @@ async function enforceOne(
   }
   const order = { path, wanted: NO_LINES, ...beneath };
   try {
+    const stirred = await bringBackLateWrites(path, parts);
     const { content } = await parts.files.read(path);
     const touched = content !== null && splitManagedBlock(content).block !== null;
     if (touched || (await parts.documents.origin(path).read()) !== null)
       return await enforceFile(order, parts);
     return {
       report: failedReport(order, 'InSync', `${path} is not kept by ghostlimit`, content),
-      settled: true,
+      settled: !stirred,
     };
   } catch (error) {
     if (!(error instanceof HostFileError)) throw error;
@@ -140,6 +155,18 @@ function overruledIn(enforcement: Enforcement): ChainRemark[] {
   if (!isKept('default.conf', enforcement)) return [];
   const { overruled } = linesFor('default.conf', enforcement.wanted);
   return overruled.length === 0 ? [] : [overruledRemark(overruled)];
+}
+
+/** Said until somebody has removed the documents. */
+async function keptLateWrites(documents: LateDocuments): Promise<ChainRemark[]> {
+  const remarks: ChainRemark[] = [];
+  for (const path of Object.values(CRIU_FILE_PATHS)) {
+    for (const name of await documents.names(path)) {
+      const message = `text that a program wrote into ${path} while it was replaced is not in it, as somebody else had changed it meanwhile: it is in "${name}" of the state folder (${DEFAULT_STATE_DIRECTORY} unless --state-dir says otherwise)`;
+      remarks.push({ path, reason: 'LateWriteKept', message });
+    }
+  }
+  return remarks;
 }
 
 function runtimeOf(

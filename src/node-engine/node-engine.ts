@@ -1,5 +1,6 @@
 // The node engine: sources → what this node wants (pure) → the CRIU file → the report. Level-triggered: each pass reads everything anew.
 import type { CheckpointNodeStatus, PolicyProblem } from '../api/checkpoint-node.ts';
+import { CRIU_FILE_PATHS } from '../api/names.ts';
 import { printable } from '../api/printable.ts';
 import type { NodeSettings } from '../api/settings.ts';
 import type { ChainRemark } from '../domain/criu-conf/file-chain.ts';
@@ -29,6 +30,7 @@ import { enforceFiles, type EnforcedChain } from './enforce-files.ts';
 import type { NodeInspector } from './node-inspector.ts';
 import { createFightMemory, type FightMemory } from './fight-memory.ts';
 import { createObservations, type Observations } from './observations.ts';
+import { createWriterMemory, type WriterMemory } from './writer-memory.ts';
 
 export interface NodeEngineParts {
   readonly plan: PlanSource;
@@ -61,6 +63,8 @@ export interface NodeEngine {
   scanDue(): Promise<boolean>;
   /** Milliseconds until a scan is due; null: nothing to scan. */
   untilNextScanMs(): number | null;
+  /** To be called when no pass will follow: brings back what was written late into replaced files, and lets go of these. Never rejects. */
+  end(): Promise<void>;
 }
 
 /** Waiting for another engine's short write, milliseconds. */
@@ -69,12 +73,13 @@ export const FILES_LOCK_WAIT_MS = 10_000;
 export function createNodeEngine(parts: NodeEngineParts): NodeEngine {
   const documents = openDocuments(parts.state, parts.log);
   const observations = createObservations();
-  const fights = createFightMemory(parts.clock);
-  const memory: Memory = { plan: null, desired: null, report: null, fights };
+  const [fights, writers] = [createFightMemory(parts.clock), createWriterMemory(parts.clock)];
+  const memory: Memory = { plan: null, desired: null, report: null, fights, writers };
   return {
     reconcile: () => reconcile(parts, documents, observations, memory),
     scanDue: () => scanDue(parts, observations, memory),
     untilNextScanMs: () => observations.untilNextMs(parts.clock.monotonicMs()),
+    end: () => end(parts, documents),
   };
 }
 
@@ -84,6 +89,7 @@ interface Memory {
   desired: DesiredNode | null;
   report: CheckpointNodeStatus | null;
   readonly fights: FightMemory;
+  readonly writers: WriterMemory;
 }
 
 async function reconcile(
@@ -101,14 +107,17 @@ async function reconcile(
       workloads,
       observations: observations.byContainer,
       peaks: observations.peaks,
-      baseGhostLimitBytes: parts.settings.baseGhostLimit,
+      baseGhostLimitBytes:
+        snapshot.baseGhostLimitBytes === undefined
+          ? parts.settings.baseGhostLimit
+          : snapshot.baseGhostLimitBytes,
     });
     observations.liftPeaks(memory.desired.policies);
     await rememberDesired(memory.desired, documents);
   }
   await parts.criuReaders.refresh(parts.settings.files);
   const { files, remarks, dumpRunning, settled } = await enforce(
-    { ...parts, fights: memory.fights },
+    { ...parts, fights: memory.fights, writers: memory.writers },
     documents,
   );
   const problems = [
@@ -196,7 +205,8 @@ export interface EnforcedFiles extends EnforcedChain {
 
 /** Brings the CRIU files to what the state folder says is wanted: the node's lines, and those of a dump that is running. Also used by a checkpoint of ours. */
 export async function enforce(
-  parts: Pick<NodeEngineParts, 'files' | 'state' | 'log' | 'metrics'> & Pick<EnforceParts, 'fights'>,
+  parts: Pick<NodeEngineParts, 'files' | 'state' | 'clock' | 'log' | 'metrics'> &
+    Pick<EnforceParts, 'fights' | 'writers'>,
   documents: NodeDocuments,
 ): Promise<EnforcedFiles> {
   const lock = await parts.state.lock(FILES_LOCK, FILES_LOCK_WAIT_MS);
@@ -213,6 +223,27 @@ export async function enforce(
       if (why !== undefined)
         parts.metrics.fileLimit(path, desiredLimitBytes, effectiveLimitBytes, isInForce(state));
     return { ...enforced, files, dumpRunning: lease !== null };
+  } finally {
+    await lock.release();
+  }
+}
+
+async function end(parts: NodeEngineParts, documents: NodeDocuments): Promise<void> {
+  try {
+    // What is there is taken, finished or not: a later process finds only the files that were open when they were replaced.
+    if (await hasLateWrites(parts)) await enforce(parts, documents);
+  } catch (error) {
+    parts.log.warn('replaced CRIU files not looked at a last time', { error: explain(error) });
+  }
+  await parts.files.close();
+}
+
+async function hasLateWrites({ files, state }: NodeEngineParts): Promise<boolean> {
+  const lock = await state.lock(FILES_LOCK, FILES_LOCK_WAIT_MS);
+  try {
+    for (const path of Object.values(CRIU_FILE_PATHS))
+      if ((await files.lateWrites(path)).length > 0) return true;
+    return false;
   } finally {
     await lock.release();
   }

@@ -21,9 +21,44 @@ export interface HostFileSnapshot {
   readonly directoryPresent: boolean;
 }
 
-/** `Changed`: somebody wrote since the snapshot was read; nothing was done, read again and decide anew. */
-export type ReplaceOutcome = 'Replaced' | 'Unchanged' | 'Changed';
-export type RemoveOutcome = 'Removed' | 'Absent' | 'Changed';
+/** A process that has a file open for writing. `command` is its name as the kernel has it: at most 15 bytes, and any of them. */
+export interface FileWriter {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/**
+ * `Changed`: somebody wrote since the snapshot was read; nothing was done, read again and decide anew.
+ * `BeingWritten`: a process has the file open for writing, and what it writes after a replacement nobody would see; nothing was done, see `writers`.
+ */
+export type ReplaceOutcome = 'Replaced' | 'Unchanged' | 'Changed' | 'BeingWritten';
+export type RemoveOutcome = 'Removed' | 'Absent' | 'Changed' | 'BeingWritten';
+
+export interface ReplaceOptions {
+  /** Goes ahead though the file is open for writing. What comes into it later is a late write. Default: false. */
+  readonly despiteWriters?: boolean;
+}
+
+export interface RemoveOptions extends ReplaceOptions {
+  /** Takes the directory away too when nothing else is in it. */
+  readonly emptyDirectory: boolean;
+}
+
+/** Text that a process wrote into a file after it was replaced or removed: it is in no file that anybody reads. */
+export interface LateWrite {
+  /** The path that the file was at. */
+  readonly path: string;
+  /** Which replaced file it is: the same for all that is written into it, one after the other. */
+  readonly id: string;
+  /** What the file held when it was replaced or removed; later, what it held when its last late write was settled. null: nobody knows any more. */
+  readonly before: Uint8Array | null;
+  /** What it holds now, up to 16 MiB. */
+  readonly content: Uint8Array;
+  /** Of `content`, as hexadecimal digits. */
+  readonly sha256: string;
+  /** Who may write more into it. */
+  readonly writers: readonly FileWriter[];
+}
 
 export interface HostFiles {
   /**
@@ -38,18 +73,35 @@ export interface HostFiles {
    * a reader, a crash or a power cut sees the old bytes or the new ones, never a mixture. Mode, owner, ACL and extended
    * attributes stay; a new file is 0644 root. A missing directory is made (0755). Rejects with HostFileError; the original is then untouched.
    */
-  replace(snapshot: HostFileSnapshot, content: Uint8Array): Promise<ReplaceOutcome>;
-  /** Removes the file, durably; with `emptyDirectory` also its directory when nothing else is in it. */
-  remove(snapshot: HostFileSnapshot, options: { readonly emptyDirectory: boolean }): Promise<RemoveOutcome>;
+  replace(snapshot: HostFileSnapshot, content: Uint8Array, options?: ReplaceOptions): Promise<ReplaceOutcome>;
+  /** Removes the file, durably. */
+  remove(snapshot: HostFileSnapshot, options: RemoveOptions): Promise<RemoveOutcome>;
+  /** The other processes that have the file at `path` open for writing, as far as this process may see them; none when there is no file. */
+  writers(path: string): Promise<readonly FileWriter[]>;
   /**
-   * Calls `onChange` after anything in the directory of `path` changed, until `signal` aborts. Misses are possible (remounts, network
-   * file systems): compare from time to time too. A directory that is not there yet is waited for.
+   * What was written late into files that were replaced or removed at `path`, each until it is settled. A file is looked after for ten minutes, and beyond that, even over
+   * the end of this process, as long as somebody was seen to have it open. At most one caller on a host at a time. Rejects with HostFileError.
+   */
+  lateWrites(path: string): Promise<readonly LateWrite[]>;
+  /** To be called when the text is safe elsewhere, durably: only what is written after it is a late write again. */
+  settle(late: LateWrite): void;
+  /**
+   * Calls `onChange` after anything in the directory of `path` changed, or a file that was replaced there was written to, until `signal` aborts. Misses are possible
+   * (remounts, network file systems): compare from time to time too. A directory that is not there yet is waited for.
    */
   watch(path: string, onChange: () => void, signal: AbortSignal): void;
+  /** Lets go of all replaced files. What is written into them from now on only a later process can find, and only in those that were open when they were replaced. */
+  close(): Promise<void>;
 }
 
 export type HostFileFailure =
-  'ReadOnlyFileSystem' | 'WriteFailed' | 'ReadFailed' | 'UnsupportedHost' | 'NoSpace';
+  | 'ReadOnlyFileSystem'
+  | 'FileImmutable'
+  | 'FileMountedOver'
+  | 'FileSystemFull'
+  | 'WriteFailed'
+  | 'ReadFailed'
+  | 'UnsupportedHost';
 
 /** A file operation that could not be done. `code` is the errno name (EROFS, EPERM, ENOSPC ...) where there is one. */
 export class HostFileError extends Error {

@@ -1,10 +1,21 @@
 // What every HostFiles must do, run against the fake and the real adapter.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { HostFileError, type HostFiles } from '../../src/ports/host-files.ts';
+import { HostFileError, type HostFiles, type LateWrite } from '../../src/ports/host-files.ts';
+
+/** Another program that has a file open for writing. Resolves when what was asked for is done. */
+export interface ForeignWriter {
+  readonly pid: number;
+  append(text: string): Promise<void>;
+  close(): Promise<void>;
+}
 
 /** A host to try it on. Paths are as on the host. */
 export interface HostFilesWorld {
   readonly files: HostFiles;
+  /** The same host seen by a new process of ours; the one before is gone without a word. */
+  restarted(): HostFiles;
+  /** Another program opens the file for writing. */
+  open(path: string): Promise<ForeignWriter>;
   /** Somebody else writes into the file, in place; makes it and its directory where missing. */
   put(path: string, text: string): Promise<void>;
   /** Somebody else puts a new file in its place. */
@@ -22,6 +33,8 @@ export interface HostFilesWorld {
 }
 
 const PATH = '/etc/criu/runc.conf';
+/** Of files that were replaced while somebody had them open. */
+const SECOND_NAME = /^\.ghostlimit-runc\.conf\.[0-9a-f-]+(?:gone-[0-9a-f]+)?\.old$/;
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
 async function failureOf(promise: Promise<unknown>): Promise<HostFileError> {
@@ -299,6 +312,188 @@ export function hostFilesContract(name: string, makeWorld: () => Promise<HostFil
         expect(await world.files.remove(await world.files.read(PATH), { emptyDirectory: true })).toBe(
           'Absent',
         );
+      });
+    });
+
+    describe('a file that another program has open for writing', () => {
+      const texts = (lateWrites: readonly LateWrite[]): readonly (readonly string[])[] =>
+        lateWrites.map(({ before, content }) => [
+          Buffer.from(before ?? bytes('?')).toString('latin1'),
+          Buffer.from(content).toString('latin1'),
+        ]);
+      let writer: ForeignWriter;
+      beforeEach(async () => {
+        await world.put(PATH, 'a\n');
+        writer = await world.open(PATH);
+      });
+      afterEach(() => writer.close());
+
+      test('the program is named, until it closes the file', async () => {
+        expect(await world.files.writers(PATH)).toMatchObject([{ pid: writer.pid }]);
+        expect((await world.files.writers(PATH))[0]?.command).toMatch(/^\S+$/);
+        await writer.close();
+        expect(await world.files.writers(PATH)).toEqual([]);
+      });
+
+      test('nobody has a file open that is not there', async () => {
+        await world.delete(PATH);
+        expect(await world.files.writers(PATH)).toEqual([]);
+      });
+
+      test.each<[string, (files: HostFiles) => Promise<string>]>([
+        ['replaced', async (files) => files.replace(await files.read(PATH), bytes('b\n'))],
+        ['removed', async (files) => files.remove(await files.read(PATH), { emptyDirectory: true })],
+      ])('is not %s, and is as it was', async (_name, act) => {
+        expect(await act(world.files)).toBe('BeingWritten');
+        await writer.append('theirs\n');
+        expect(await world.text(PATH)).toBe('a\ntheirs\n');
+        expect(await world.names('/etc/criu')).toEqual(['runc.conf']);
+        expect(await world.files.lateWrites(PATH)).toEqual([]);
+        await writer.close();
+        expect(await act(world.files)).toMatch(/^Re/);
+      });
+
+      test('a file that has the bytes already needs no replacement', async () => {
+        expect(await world.files.replace(await world.files.read(PATH), bytes('a\n'))).toBe('Unchanged');
+      });
+
+      test('a file that took its place is not open', async () => {
+        await world.putByRename(PATH, 'c\n');
+        expect(await world.files.writers(PATH)).toEqual([]);
+        expect(await world.files.replace(await world.files.read(PATH), bytes('b\n'))).toBe('Replaced');
+      });
+
+      test('replaced despite that: what is written then is a late write until it is settled, and the next one again', async () => {
+        const { files } = world;
+        const snapshot = await files.read(PATH);
+        expect(await files.replace(snapshot, bytes('b\n'), { despiteWriters: true })).toBe('Replaced');
+        expect(await files.lateWrites(PATH)).toEqual([]);
+        await writer.append('one\n');
+        expect(await world.text(PATH)).toBe('b\n');
+        const [late] = await files.lateWrites(PATH);
+        expect(texts([late as LateWrite])).toEqual([['a\n', 'a\none\n']]);
+        expect(late).toMatchObject({
+          path: PATH,
+          // sha256sum of "a\none\n"
+          sha256: '8bebac395d66f118105a6586dda43bdd66fbac23f20eef7385777289ecd3879e',
+          writers: [{ pid: writer.pid }],
+        });
+        expect(texts(await files.lateWrites(PATH))).toEqual([['a\n', 'a\none\n']]);
+        files.settle(late as LateWrite);
+        expect(await files.lateWrites(PATH)).toEqual([]);
+        await writer.append('two\n');
+        await writer.close();
+        const [more] = await files.lateWrites(PATH);
+        expect(more).toMatchObject({ id: late?.id, writers: [] });
+        expect(texts([more as LateWrite])).toEqual([['a\none\n', 'a\none\ntwo\n']]);
+        files.settle(more as LateWrite);
+        expect(await files.lateWrites(PATH)).toEqual([]);
+        expect(await world.names('/etc/criu')).toEqual(['runc.conf']);
+      });
+
+      test('removed despite that: the same', async () => {
+        const { files } = world;
+        const change = { emptyDirectory: true, despiteWriters: true };
+        expect(await files.remove(await files.read(PATH), change)).toBe('Removed');
+        expect(await world.text(PATH)).toBeNull();
+        await writer.append('one\n');
+        const lateWrites = await files.lateWrites(PATH);
+        expect(texts(lateWrites)).toEqual([['a\n', 'a\none\n']]);
+        for (const late of lateWrites) files.settle(late);
+        await writer.close();
+        expect(await files.lateWrites(PATH)).toEqual([]);
+        expect(await world.names('/etc/criu')).toEqual([]);
+      });
+
+      test('each path has late writes of its own', async () => {
+        const { files } = world;
+        await files.replace(await files.read(PATH), bytes('b\n'), { despiteWriters: true });
+        await writer.append('one\n');
+        expect(await files.lateWrites('/etc/criu/crun.conf')).toEqual([]);
+        expect(await files.lateWrites(PATH)).toHaveLength(1);
+      });
+
+      test.each<[string, (files: HostFiles) => Promise<unknown>, string, string | null]>([
+        [
+          'replaced',
+          async (files) => files.replace(await files.read(PATH), bytes('b\n'), { despiteWriters: true }),
+          'b\n',
+          'b\n',
+        ],
+        [
+          'removed',
+          async (files) =>
+            files.remove(await files.read(PATH), { emptyDirectory: false, despiteWriters: true }),
+          '',
+          null,
+        ],
+      ])(
+        '%s, then a kill: the next process finds what is written after',
+        async (_name, act, before, left) => {
+          await act(world.files);
+          const next = world.restarted();
+          expect(await next.lateWrites(PATH)).toEqual([]);
+          expect(await world.names('/etc/criu')).toContainEqual(expect.stringMatching(SECOND_NAME));
+          await writer.append('late\n');
+          const lateWrites = await next.lateWrites(PATH);
+          expect(texts(lateWrites)).toEqual([[before, 'a\nlate\n']]);
+          for (const late of lateWrites) next.settle(late);
+          await writer.close();
+          expect(await next.lateWrites(PATH)).toEqual([]);
+          expect(await world.names('/etc/criu')).toEqual(left === null ? [] : ['runc.conf']);
+        },
+      );
+
+      test('and what is written before it looks', async () => {
+        const { files } = world;
+        await files.replace(await files.read(PATH), bytes('b\n'), { despiteWriters: true });
+        await writer.append('late\n');
+        await writer.close();
+        expect(texts(await world.restarted().lateWrites(PATH))).toEqual([['b\n', 'a\nlate\n']]);
+      });
+
+      test('of a path that somebody has changed before the next process looks, nobody knows what was carried over', async () => {
+        const { files } = world;
+        await files.replace(await files.read(PATH), bytes('b\n'), { despiteWriters: true });
+        await writer.append('late\n');
+        await world.putByRename(PATH, 'c\n');
+        const [late] = await world.restarted().lateWrites(PATH);
+        expect(late).toMatchObject({ before: null, content: bytes('a\nlate\n') });
+      });
+
+      test('a new process clears away what nobody wrote into and nobody can', async () => {
+        const { files } = world;
+        await files.replace(await files.read(PATH), bytes('b\n'), { despiteWriters: true });
+        await writer.close();
+        expect(await world.restarted().lateWrites(PATH)).toEqual([]);
+        expect(await world.names('/etc/criu')).toEqual(['runc.conf']);
+      });
+
+      test('a late write is told to who watches', async () => {
+        const { files } = world;
+        await files.replace(await files.read(PATH), bytes('b\n'), { despiteWriters: true });
+        await new Promise<void>((resolve) => {
+          const watching = new AbortController();
+          files.watch(
+            PATH,
+            () => {
+              watching.abort();
+              resolve();
+            },
+            watching.signal,
+          );
+          void writer.append('late\n');
+        });
+        expect(await files.lateWrites(PATH)).toHaveLength(1);
+      });
+
+      test('once all is closed, no late write is told any more', async () => {
+        const { files } = world;
+        await files.replace(await files.read(PATH), bytes('b\n'), { despiteWriters: true });
+        await files.close();
+        await writer.close();
+        expect(await files.lateWrites(PATH)).toEqual([]);
+        expect(await world.names('/etc/criu')).toEqual(['runc.conf']);
       });
     });
 

@@ -1,18 +1,22 @@
 // HostFiles in memory, for tests of what uses them: the real protocol on a disk in memory, so faults and crashes hit the same steps as on a host.
-import * as posix from 'node:path/posix';
 import type { FileCalls } from '../../src/adapters/host/file-calls.ts';
 import { createPosixHostFiles } from '../../src/adapters/host/posix-host-files.ts';
 import type {
+  FileWriter,
   HostFiles,
   HostFileSnapshot,
+  LateWrite,
+  RemoveOptions,
   RemoveOutcome,
+  ReplaceOptions,
   ReplaceOutcome,
 } from '../../src/ports/host-files.ts';
-import { MemoryDisk } from './memory-disk.ts';
+import { MemoryDisk, type OpenWriter } from './memory-disk.ts';
 
 export class FakeHostFiles implements HostFiles {
   readonly disk: MemoryDisk;
   #adapter: HostFiles;
+  #nowMs = 0;
 
   /** `files`: path on the host → text. Their directories are there; all else of the host is not. */
   constructor(files: Readonly<Record<string, string>> = {}, disk = new MemoryDisk()) {
@@ -28,12 +32,23 @@ export class FakeHostFiles implements HostFiles {
       requireRootOwner: true,
       processes: null,
       calls: this.disk.calls,
+      nowMs: () => this.#nowMs,
     });
+  }
+
+  /** Time goes by for what is kept of replaced files. */
+  wait(ms: number): void {
+    this.#nowMs += ms;
   }
 
   /** What somebody else writes. */
   put(path: string, content: string | Uint8Array): void {
     this.disk.put(path, typeof content === 'string' ? Buffer.from(content) : content);
+  }
+
+  /** What somebody else opens for writing, and writes into then, wherever it is. */
+  open(path: string): OpenWriter {
+    return this.disk.open(path);
   }
 
   delete(path: string): void {
@@ -66,12 +81,28 @@ export class FakeHostFiles implements HostFiles {
     return this.#adapter.read(path);
   }
 
-  replace(snapshot: HostFileSnapshot, content: Uint8Array): Promise<ReplaceOutcome> {
-    return this.#adapter.replace(snapshot, content);
+  replace(
+    snapshot: HostFileSnapshot,
+    content: Uint8Array,
+    options?: ReplaceOptions,
+  ): Promise<ReplaceOutcome> {
+    return this.#adapter.replace(snapshot, content, options);
   }
 
-  remove(snapshot: HostFileSnapshot, options: { readonly emptyDirectory: boolean }): Promise<RemoveOutcome> {
+  remove(snapshot: HostFileSnapshot, options: RemoveOptions): Promise<RemoveOutcome> {
     return this.#adapter.remove(snapshot, options);
+  }
+
+  writers(path: string): Promise<readonly FileWriter[]> {
+    return this.#adapter.writers(path);
+  }
+
+  lateWrites(path: string): Promise<readonly LateWrite[]> {
+    return this.#adapter.lateWrites(path);
+  }
+
+  settle(late: LateWrite): void {
+    this.#adapter.settle(late);
   }
 
   recover(path: string): Promise<number> {
@@ -79,6 +110,10 @@ export class FakeHostFiles implements HostFiles {
   }
 
   watch(path: string, onChange: () => void, signal: AbortSignal): void {
-    this.disk.watch(posix.dirname(path), onChange, signal);
+    this.#adapter.watch(path, onChange, signal);
+  }
+
+  close(): Promise<void> {
+    return this.#adapter.close();
   }
 }

@@ -1,6 +1,8 @@
-// A disk in memory behind the file calls: what was fsynced survives a power cut, of the rest any part. Faults, short writes, kills and power cuts at any call.
+// A disk in memory behind the file calls: what was fsynced survives a power cut, of the rest any part. Faults, short writes, kills and power cuts at any call; other programs that
+// hold a file open.
 import * as posix from 'node:path/posix';
 import type { FileCalls, FileStat } from '../../src/adapters/host/file-calls.ts';
+import type { FileWriter } from '../../src/ports/host-files.ts';
 
 /** Thrown by every call once the process is "dead". Has no errno name. */
 export class SimulatedCrash extends Error {
@@ -34,12 +36,29 @@ export interface Fault {
   readonly always?: boolean;
 }
 
+/** A program that has a file open for writing: what it writes goes into that file, wherever it is by then, and is on the disk. */
+export interface OpenWriter {
+  readonly pid: number;
+  /** Cuts the file and writes it anew. */
+  write(text: string): void;
+  append(text: string): void;
+  close(): void;
+}
+
 type Stop = 'before' | 'after';
 
 const EMPTY = new Uint8Array();
 
+/** Of calls that are not named after theirs. */
+const SYSCALLS: Readonly<Partial<Record<string, string>>> = {
+  create: 'open',
+  openForRead: 'open',
+  openDirectory: 'open',
+};
+
 function failure(code: string, call: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${call} '${path}'`), { code });
+  const syscall = SYSCALLS[call] ?? call;
+  return Object.assign(new Error(`${code}: ${call} '${path}'`), { code, syscall });
 }
 
 /** `random` gives numbers in 0..1; it decides what of the unsynced changes a power cut leaves. */
@@ -58,6 +77,9 @@ export class MemoryDisk {
   #pending: EntryChange[] = [];
   readonly #open = new Map<number, { inode: Inode; path: string; offset: number }>();
   readonly #listeners = new Set<{ directory: string; notify: () => void }>();
+  readonly #fileListeners = new Map<Inode, Set<() => void>>();
+  readonly #writers = new Map<number, Inode>();
+  #nextPid = 500;
   #nextFd = 3;
   #nextInode = 2n;
   #clockNs = 1_000n;
@@ -85,6 +107,31 @@ export class MemoryDisk {
   putByRename(path: string, content: Uint8Array): void {
     this.#entries.delete(path);
     this.put(path, content);
+  }
+
+  open(path: string): OpenWriter {
+    const inode = this.#get(path, 'open');
+    this.#nextPid += 1;
+    const pid = this.#nextPid;
+    this.#writers.set(pid, inode);
+    const store = (content: Uint8Array): void => {
+      this.#touch(inode).content = content;
+      inode.durable = content;
+      for (const notify of this.#fileListeners.get(inode) ?? []) queueMicrotask(notify);
+      for (const [name, at] of this.#entries) if (at === inode) this.#notify(posix.dirname(name));
+    };
+    return {
+      pid,
+      write: (text) => {
+        store(Buffer.from(text, 'latin1'));
+      },
+      append: (text) => {
+        store(Buffer.concat([inode.content, Buffer.from(text, 'latin1')]));
+      },
+      close: () => {
+        this.#writers.delete(pid);
+      },
+    };
   }
 
   link(path: string, target: string): void {
@@ -125,6 +172,11 @@ export class MemoryDisk {
     return this.#entries.get(path)?.kind === 'link';
   }
 
+  /** How many files our process has open. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
   /** Names in a directory, sorted; null: there is no directory. */
   names(directory: string): readonly string[] | null {
     if (this.#entries.get(directory)?.kind !== 'directory') return null;
@@ -151,15 +203,22 @@ export class MemoryDisk {
     return this.#stopped;
   }
 
+  /** The end that stopAt had in mind does not come. */
+  goOn(): void {
+    this.#stopAt = null;
+  }
+
   /** A new process on the same kernel: everything written is there, synced or not. */
   restart(): void {
     this.#stopped = false;
     this.#stopAt = null;
     this.#open.clear();
+    this.#fileListeners.clear();
   }
 
   /** The machine loses power and comes up again: of what was not synced, any part is left. */
   cutPower(): void {
+    this.#writers.clear();
     for (const { changes } of this.#pending)
       if (this.#random() < 0.5) for (const change of changes) this.#applyTo(this.#durableEntries, change);
     this.#pending = [];
@@ -351,9 +410,13 @@ export class MemoryDisk {
         run('rename', to, () => {
           this.#rename(from, to);
         }),
+      link: (from, to) =>
+        run('link', to, () => {
+          this.#link(from, to);
+        }),
       unlink: (path) =>
         run('unlink', path, () => {
-          this.#get(path, 'unlink');
+          this.#touch(this.#get(path, 'unlink'));
           this.#change(posix.dirname(path), [[path, null]]);
         }),
       mkdir: (path, mode) =>
@@ -364,7 +427,31 @@ export class MemoryDisk {
         run('rmdir', path, () => {
           this.#rmdir(path);
         }),
+      writersOf: (file, name) => run('writersOf', name, () => this.#writersOf(file)),
+      watchFile: (fd, onChange) => this.#watchFile(this.#file(fd).inode, onChange),
+      watchDirectory: (path, onChange, signal) => {
+        this.watch(path, onChange, signal);
+      },
     };
+  }
+
+  #writersOf({ ino }: Pick<FileStat, 'ino'>): readonly FileWriter[] {
+    const open = [...this.#writers].filter(([, inode]) => inode.ino === ino);
+    return open.map(([pid]) => ({ pid, command: 'writer' }));
+  }
+
+  #watchFile(inode: Inode, onChange: () => void): () => void {
+    const listeners = this.#fileListeners.get(inode) ?? new Set();
+    this.#fileListeners.set(inode, listeners.add(onChange));
+    return () => {
+      listeners.delete(onChange);
+    };
+  }
+
+  #link(from: string, to: string): void {
+    const inode = this.#get(from, 'link');
+    if (this.#entries.has(to)) throw failure('EEXIST', 'link', to);
+    this.#change(posix.dirname(to), [[to, this.#touch(inode)]]);
   }
 
   #create(path: string): number {
@@ -376,10 +463,8 @@ export class MemoryDisk {
   }
 
   #read(fd: number, buffer: Uint8Array, offset: number): number {
-    const file = this.#file(fd);
-    const part = file.inode.content.subarray(file.offset, file.offset + buffer.length - offset);
+    const part = this.#file(fd).inode.content.subarray(offset, buffer.length);
     buffer.set(part, offset);
-    file.offset += part.length;
     return part.length;
   }
 
@@ -406,7 +491,9 @@ export class MemoryDisk {
   }
 
   #rename(from: string, to: string): void {
-    const inode = this.#touch(this.#get(from, 'rename'));
+    const inode = this.#get(from, 'rename');
+    if (this.#entries.get(to) === inode) return; // as rename(2): two names of one file both stay
+    this.#touch(inode);
     this.#change(posix.dirname(to), [
       [from, null],
       [to, inode],

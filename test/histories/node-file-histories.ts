@@ -147,6 +147,7 @@ class History {
   async #plan(): Promise<FilePlan> {
     if (!this.#recovered) await this.#files.recover(PATH);
     this.#recovered = true;
+    await this.#checkLateWrites();
     this.#snapshot = await this.#files.read(PATH);
     const { content, directoryPresent } = this.#snapshot;
     this.#expectContent([latin1(content)], 'read something else than there is');
@@ -159,6 +160,14 @@ class History {
       judge: judgeCriuConf,
       origin: this.#origin,
     });
+  }
+
+  /** Nobody has the file open over a step. But a kill may leave it under a second name, and when they then edit it and put another in its place, that edit looks like one. */
+  async #checkLateWrites(): Promise<void> {
+    for (const late of await this.#files.lateWrites(PATH)) {
+      if (late.before !== null) throw new Error(`nobody wrote late: ${JSON.stringify(latin1(late.content))}`);
+      this.#files.settle(late);
+    }
   }
 
   #snapshot: Awaited<ReturnType<HostFiles['read']>> | null = null;
@@ -181,7 +190,7 @@ class History {
     this.#disk.stopAt(1 + this.#random.below(60), this.#random.chance(0.5) ? 'before' : 'after');
     await this.#disturbedPass();
     if (this.#disk.stopped) this.#comeBack();
-    this.#disk.restart();
+    else this.#disk.goOn();
     this.#look(this.#planned);
   }
 
@@ -191,7 +200,7 @@ class History {
     if (this.#random.chance(0.5)) {
       this.#totals.powerCuts += 1;
       this.#disk.cutPower();
-    }
+    } else this.#disk.restart();
     this.#files = this.#start();
   }
 

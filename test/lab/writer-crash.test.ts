@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { buildSync } from 'esbuild';
 import { execFileSync, spawn } from 'node:child_process';
+import { hash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as posix from 'node:path/posix';
@@ -15,7 +16,7 @@ import { planFile } from '../../src/domain/criu-conf/plan-file.ts';
 const PATH = '/etc/criu/runc.conf';
 const SOURCE = fileURLToPath(new URL('../../hack/crash/write-once.ts', import.meta.url));
 const CALLS =
-  'statx,openat,newfstatat,getdents64,read,write,fchown,fchmod,fsync,close,rename,unlink,mkdir,rmdir,readlink';
+  'statx,openat,newfstatat,getdents64,pread64,write,fchown,fchmod,fsync,close,link,rename,unlink,mkdir,rmdir,readlink';
 const AT_ONCE = 2;
 
 const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -97,14 +98,22 @@ function makeRoot({ original }: Scenario): string {
   return root;
 }
 
-function pathsOf(root: string, group: Group): readonly string[] {
+function pathsOf(root: string, { original, wanted }: Scenario, group: Group): readonly string[] {
   const directory = posix.join(root, 'etc/criu');
   if (group === 'temporary file') return [temporaryOf(directory)];
-  return [root, posix.dirname(directory), directory, posix.join(root, PATH)];
+  const paths = [root, posix.dirname(directory), directory, posix.join(root, PATH)];
+  return original === null ? paths : [...paths, secondNameOf(directory, original, wanted)];
+}
+
+/** Of the file that is replaced, while that is done. */
+function secondNameOf(directory: string, original: Uint8Array, wanted: Uint8Array | null): string {
+  const short = (content: Uint8Array): string => hash('sha256', content, 'hex').slice(0, 16);
+  const successor = wanted === null ? 'gone' : short(wanted);
+  return posix.join(directory, `.ghostlimit-runc.conf.${short(original)}-${successor}-00000000.old`);
 }
 
 function run(root: string, scenario: Scenario, injection: Injection | Group): Promise<RunResult> {
-  const paths = pathsOf(root, typeof injection === 'string' ? injection : injection.group);
+  const paths = pathsOf(root, scenario, typeof injection === 'string' ? injection : injection.group);
   const trace = `${root}.trace`;
   const inject =
     typeof injection === 'string'
@@ -194,6 +203,7 @@ async function passAgain(root: string, scenario: Scenario): Promise<void> {
   });
   if (action.kind === 'Write') await files.replace(snapshot, action.content);
   if (action.kind === 'Remove') await files.remove(snapshot, action);
+  await files.close();
 }
 
 interface Aftermath {
@@ -250,6 +260,7 @@ const WRITING = [
   'fchmod',
   'fsync',
   'close',
+  'link',
   'rename',
   'unlink',
   'mkdir',
@@ -281,7 +292,9 @@ describe.each(SCENARIOS)('$name', (scenario) => {
       expect(shown(contentOf(root))).toBe(shown(scenario.wanted));
       calls.push(...callsOf(clean.trace, group));
     }
-    expect(calls.map(({ name }) => name)).toEqual(expect.arrayContaining(['fsync', 'openat', 'statx']));
+    expect(calls.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['fsync', 'openat', 'statx', scenario.original === null ? 'link' : 'pread64']),
+    );
 
     const injections = injectionsFor(calls);
     const results = await inParallel(injections, (injection) => tryInjection(scenario, injection));

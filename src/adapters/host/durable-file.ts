@@ -4,20 +4,32 @@ import { randomBytes } from 'node:crypto';
 import * as posix from 'node:path/posix';
 import { errnoName, orAbsent, type FileCalls } from './file-calls.ts';
 
-/** Reads a file of about `sizeBytes` to its end; gives up with EFBIG past `maximumBytes`. */
-export async function readToEnd(
+interface Extent {
+  /** About how much there is. */
+  readonly sizeBytes: bigint;
+  readonly maximumBytes: number;
+}
+
+/** Reads a file to its end; gives up with EFBIG past `maximumBytes`. */
+export async function readToEnd(calls: FileCalls, fd: number, extent: Extent): Promise<Uint8Array> {
+  const content = await readStart(calls, fd, { ...extent, maximumBytes: extent.maximumBytes + 1 });
+  if (content.length > extent.maximumBytes) throw fileTooBig(extent.maximumBytes);
+  return content;
+}
+
+/** Reads a file to its end, or its first `maximumBytes`. */
+export async function readStart(
   calls: FileCalls,
   fd: number,
-  { sizeBytes, maximumBytes }: { readonly sizeBytes: bigint; readonly maximumBytes: number },
+  { sizeBytes, maximumBytes }: Extent,
 ): Promise<Uint8Array> {
-  let buffer = new Uint8Array(Math.min(Number(sizeBytes), maximumBytes) + 1);
+  let buffer = new Uint8Array(Math.min(Number(sizeBytes) + 1, maximumBytes));
   let length = 0;
   for (;;) {
     const count = await againWhenInterrupted(() => calls.read(fd, buffer, length));
-    if (count === 0) return buffer.subarray(0, length);
     length += count;
-    if (length > maximumBytes) throw fileTooBig(maximumBytes);
-    if (length === buffer.length) buffer = grown(buffer, maximumBytes + 1);
+    if (count === 0 || length === maximumBytes) return buffer.subarray(0, length);
+    if (length === buffer.length) buffer = grown(buffer, maximumBytes);
   }
 }
 

@@ -1,6 +1,9 @@
-// The few file calls that writing a file durably takes, as an interface, so that crashes and faults can be tried at each of them. Follows no symbolic link.
+// The few file calls that writing a file durably and losing nothing takes, as an interface, so that crashes and faults can be tried at each of them. Follows no symbolic link.
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
+import type { FileWriter } from '../../ports/host-files.ts';
+import { findWriters } from './open-files.ts';
+import { watchDirectory } from './watch-directory.ts';
 
 export interface FileStat {
   readonly kind: 'file' | 'directory' | 'link' | 'other';
@@ -24,7 +27,7 @@ export interface FileCalls {
   /** O_CREAT | O_EXCL, mode 0600. */
   create(path: string): Promise<number>;
   fstat(fd: number): Promise<FileStat>;
-  /** Bytes read into `buffer` from `offset` on; 0 at the end of the file. */
+  /** Bytes of the file from `offset` on, read into `buffer` from `offset` on; 0 at the end of the file. */
   read(fd: number, buffer: Uint8Array, offset: number): Promise<number>;
   /** Bytes written of `buffer` from `offset` on; may be fewer than there are. */
   write(fd: number, buffer: Uint8Array, offset: number): Promise<number>;
@@ -33,9 +36,17 @@ export interface FileCalls {
   sync(fd: number): Promise<void>;
   close(fd: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** A second name for the file; EEXIST when it is taken. */
+  link(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
   mkdir(path: string, mode: number): Promise<void>;
   rmdir(path: string): Promise<void>;
+  /** Other processes that have the file open for writing. `name` is one that it had: kernels before 5.14 tell no more of an open file. */
+  writersOf(file: Pick<FileStat, 'dev' | 'ino'>, name: string): Promise<readonly FileWriter[]>;
+  /** Calls `onChange` when something happens to the open file, wherever it is, until the function that it gives is called. May miss changes. */
+  watchFile(fd: number, onChange: () => void): () => void;
+  /** See watch-directory.ts. */
+  watchDirectory(path: string, onChange: () => void, signal: AbortSignal): void;
 }
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
@@ -71,8 +82,8 @@ function atOnce<T>(call: () => T): Promise<T> {
 
 /**
  * The calls of this machine. What changes the disk, and so may wait for it, runs in Node's thread pool: a slow disk never holds the event loop. But rename and unlink
- * are done at once: they wait for no data (that is synced before and after), and on the way through the pool others could write the file after our last look at it
- * (measured: 1 edit of 3,700 was lost beside a busy second writer).
+ * are done at once, and link: they wait for no data (that is synced before and after), and on the way through the pool others could write the file after our last look
+ * at it (measured: 1 edit of 3,700 was lost beside a busy second writer).
  */
 export const nodeFileCalls: FileCalls = {
   lstat: (path) => atOnce(() => toFileStat(fs.lstatSync(path, { bigint: true }))),
@@ -82,7 +93,7 @@ export const nodeFileCalls: FileCalls = {
   openDirectory: (path) => atOnce(() => fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)),
   create: (path) => open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600),
   fstat: (fd) => atOnce(() => toFileStat(fs.fstatSync(fd, { bigint: true }))),
-  read: (fd, buffer, offset) => atOnce(() => fs.readSync(fd, buffer, offset, buffer.length - offset, null)),
+  read: (fd, buffer, offset) => atOnce(() => fs.readSync(fd, buffer, offset, buffer.length - offset, offset)),
   write: async (fd, buffer, offset) => (await write(fd, buffer, offset, buffer.length - offset)).bytesWritten,
   chown: promisify(fs.fchown),
   chmod: promisify(fs.fchmod),
@@ -95,6 +106,10 @@ export const nodeFileCalls: FileCalls = {
     atOnce(() => {
       fs.renameSync(from, to);
     }),
+  link: (from, to) =>
+    atOnce(() => {
+      fs.linkSync(from, to);
+    }),
   unlink: (path) =>
     atOnce(() => {
       fs.unlinkSync(path);
@@ -103,7 +118,23 @@ export const nodeFileCalls: FileCalls = {
     await promisify<string, number>(fs.mkdir)(path, mode);
   },
   rmdir: promisify<string>(fs.rmdir),
+  writersOf: findWriters,
+  watchFile: watchOpenFile,
+  watchDirectory,
 };
+
+/** The kernel puts the watch on the file itself, also when it has no name any more. Without one (inotify limit) the next look finds what changed. */
+function watchOpenFile(fd: number, onChange: () => void): () => void {
+  try {
+    const watcher = fs.watch(`/proc/self/fd/${fd.toString()}`, { persistent: false }, onChange);
+    watcher.on('error', () => undefined);
+    return () => {
+      watcher.close();
+    };
+  } catch {
+    return () => undefined;
+  }
+}
 
 /** The errno name of an error from a file call, or null. */
 export function errnoName(error: unknown): string | null {

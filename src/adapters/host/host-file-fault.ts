@@ -2,26 +2,31 @@
 import { HostFileError, type HostFileFailure } from '../../ports/host-files.ts';
 import { errnoName } from './file-calls.ts';
 
-const HINTS: Readonly<Record<string, string>> = {
-  EBUSY: 'the file is a mount of its own; mount its directory instead',
-  EPERM: 'the file or its directory is immutable (chattr +i), or a security module forbids it',
-  EROFS: 'the file system is read-only',
+const HINTS: Readonly<Partial<Record<HostFileFailure, string>>> = {
+  FileMountedOver: 'the file is a mount of its own; mount its directory instead',
+  ReadOnlyFileSystem: 'the file system is read-only',
+};
+const FULL: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
 };
 
-function reasonOf(what: 'read' | 'write', code: string | null): HostFileFailure {
+/** EPERM is WriteFailed here; immutable-flags.ts looks closer. */
+function reasonOf(what: 'read' | 'write', code: string | null, syscall: unknown): HostFileFailure {
   if (what === 'read') return 'ReadFailed';
   if (code === 'EROFS') return 'ReadOnlyFileSystem';
-  return code === 'ENOSPC' || code === 'EDQUOT' ? 'NoSpace' : 'WriteFailed';
+  if (code === 'EBUSY' && (syscall === 'rename' || syscall === 'unlink')) return 'FileMountedOver';
+  return code !== null && code in FULL ? 'FileSystemFull' : 'WriteFailed';
 }
 
 /** A HostFileError stays what it is. */
 export function hostFileError(what: 'read' | 'write', path: string, error: unknown): HostFileError {
   if (error instanceof HostFileError) return error;
   const code = errnoName(error);
+  const syscall = code === null ? null : (error as NodeJS.ErrnoException).syscall;
+  const reason = reasonOf(what, code, syscall);
   const text = String(error).replace(/^Error: /, '');
-  const hint = code === null || what === 'read' ? undefined : HINTS[code];
+  const hint = what === 'read' ? undefined : (HINTS[reason] ?? FULL[code ?? '']);
   const message = `cannot ${what} ${path}: ${text}${hint === undefined ? '' : ` (${hint})`}`;
-  return new HostFileError(reasonOf(what, code), path, code, message);
+  return new HostFileError(reason, path, code, message);
 }

@@ -169,10 +169,42 @@ describe('the file', () => {
     await node.clock.advance(5 * MINUTE_MS);
     // 500 ms, 1, 2, 4, 8, 16 and then every 30 s; scans add a few.
     expect(passes.length).toBeLessThan(30);
-    expect(node.reports.at(-1)?.files).toMatchObject([{ state: 'WriteFailed' }]);
+    expect(node.reports.at(-1)?.files).toMatchObject([{ state: 'FileMountedOver' }]);
     node.files.heal();
     await node.clock.advance(31_000);
     expect(node.ownLines).toEqual(['ghost-limit 3145728']);
+  });
+
+  test('that somebody has open for writing is looked at again soon, and not as one that cannot be written', async () => {
+    const { node, passes } = start(aNode());
+    await node.clock.advance(10_000);
+    const before = passes.length;
+    const writer = node.files.open(RUNC_CONF);
+    writer.write('');
+    await node.clock.advance(20_000);
+    expect(node.reports.at(-1)?.files).toMatchObject([{ state: 'FileBeingWritten' }]);
+    // A second of waiting in each, and half a second between them.
+    expect(passes.length - before).toBeGreaterThan(10);
+    expect(passes.length - before).toBeLessThan(17);
+    writer.write('# mine\n');
+    writer.close();
+    await node.clock.advance(2_000);
+    expect(node.conf).toMatch(/^# mine\n# BEGIN/);
+    expect(node.reports.at(-1)?.files).toMatchObject([{ state: 'InSync' }]);
+  });
+
+  test('that is never closed: our lines come after half a minute, and what is written after comes at once', async () => {
+    const { node } = start(aNode());
+    await node.clock.advance(10_000);
+    const writer = node.files.open(RUNC_CONF);
+    writer.write('# first\n');
+    await node.clock.advance(35_000);
+    expect(node.conf).toMatch(/^# first\n# BEGIN/);
+    await node.clock.advance(10_000);
+    writer.write('# second\n');
+    writer.close();
+    await node.clock.advance(1_000);
+    expect(node.conf).toMatch(/^# second\n# BEGIN/);
   });
 
   test('another program that takes our lines out each time does not make us write all the time', async () => {
@@ -242,6 +274,19 @@ describe('a pass that fails', () => {
 });
 
 describe('the end', () => {
+  test('lets go of replaced files, and takes what was written into them until then', async () => {
+    const node = new FakeNode({ [RUNC_CONF]: '# theirs\n' });
+    node.run('web', {}, { app: 'web' });
+    node.folder.put('a.yaml', [aPolicyFor('web', { fixed: '3Mi' })]);
+    const watched = start(node);
+    const writer = node.files.open(RUNC_CONF);
+    await node.clock.advance(40_000);
+    writer.append('file-locks\n');
+    await watched.stop();
+    expect(node.conf).toMatch(/^# theirs\nfile-locks\n# BEGIN/);
+    expect(node.files.disk.openCount).toBe(0);
+  });
+
   test.each([
     ['at rest', 10_000],
     ['in the first moment', 0],

@@ -11,7 +11,7 @@ const CONTRACT = [
   'NestedNamespace PidNamespace SessionOutside ShellJob SysVShm Seccomp Rseq Uprobes FreezeFailed TaskState ParasiteFailed',
   'MemoryTracking AppArmor Capability',
   'InSync WriteFailed ReadOnlyFileSystem ForeignLineInvalid OverriddenByForeignLine ForeignLimitSuffices HiddenByCrunConf',
-  'Contended UnsupportedHost AgentMissing ReadFailed',
+  'Contended UnsupportedHost AgentMissing ReadFailed FileImmutable FileMountedOver FileSystemFull FileBeingWritten LateWriteKept',
   'NoMatchingPods LimitOverCap OptionNotAllowed PlanFull RollingOut AllNodesInSync NodesFailing Audited InvalidPolicy',
 ].flatMap((line) => line.split(' '));
 

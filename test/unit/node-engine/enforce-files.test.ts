@@ -38,10 +38,10 @@ class Node {
     this.node = new FakeNode(files);
   }
   async enforce(wanted: WantedLines, readers: CriuReaders): Promise<EnforcedChain> {
-    const { state, log, metrics, files } = this.node;
+    const { state, clock, log, metrics, files } = this.node;
     const documents = openDocuments(state, log);
     await documents.criuReaders.write(readers);
-    return enforceFiles(wanted, { files, documents, log, metrics });
+    return enforceFiles(wanted, { files, documents, clock, log, metrics });
   }
   get texts(): Record<string, string | null> {
     const { files } = this.node;
@@ -161,13 +161,13 @@ describe('what a container reads', () => {
 
 test('a file that cannot be written does not keep the others from being right, and what is beneath it counts', async () => {
   const host = new Node({ [RUNC_CONF]: '# mine\n' });
-  // default.conf comes first.
-  host.node.files.fail('rename', 'EPERM', { always: true, after: 1 });
+  // default.conf is new, and nothing is renamed there.
+  host.node.files.fail('rename', 'EPERM', { always: true });
   const { files, settled } = await host.enforce(limit(3), crun(false));
   expect(
     files.map(({ path, state, effectiveLimitBytes }) => [path, state, effectiveLimitBytes / MIB]),
   ).toEqual([
-    [RUNC_CONF, 'WriteFailed', 3],
+    [RUNC_CONF, 'FileImmutable', 3],
     [DEFAULT_CONF, 'InSync', 3],
   ]);
   expect(settled).toBe(false);

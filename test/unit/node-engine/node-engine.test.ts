@@ -243,7 +243,8 @@ describe('lines of others', () => {
 describe('a file that cannot be written', () => {
   test.each([
     ['EROFS', 'ReadOnlyFileSystem'],
-    ['ENOSPC', 'NoSpace'],
+    ['ENOSPC', 'FileSystemFull'],
+    ['EPERM', 'FileImmutable'],
     ['EACCES', 'WriteFailed'],
   ])('%s: the report tells what stands in the file, not what was meant', async (code, state) => {
     const node = aNodeWithWeb();
