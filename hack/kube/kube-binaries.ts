@@ -1,5 +1,5 @@
-// Builds Kubernetes, etcd and Helm from their Go modules, once, into the user's cache folder: a folder a program. The
-// modules come from wherever this machine's Go is set to fetch them.
+// Builds Kubernetes, etcd, Helm and a program around kstatus from their Go modules, once, into the user's cache folder: a
+// folder a program. The modules come from wherever this machine's Go is set to fetch them.
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildGoPrograms, requireGo, runGo } from '../lab/go-build.ts';
@@ -12,10 +12,12 @@ import { withBuildLock } from './build-lock.ts';
 export const KUBERNETES_VERSION = '1.37.2';
 const ETCD_VERSION = '3.7.3';
 const HELM_VERSION = '4.3.1';
+const KSTATUS_VERSION = '1.3.0';
 
 const KUBERNETES = 'k8s.io/kubernetes';
 const ETCD = 'go.etcd.io/etcd/server/v3';
 const HELM = 'helm.sh/helm/v4';
+const KSTATUS = 'github.com/fluxcd/cli-utils';
 
 /** In the order in which they are built: what most callers wait for comes first. */
 const KUBE_PROGRAMS = [
@@ -26,6 +28,7 @@ const KUBE_PROGRAMS = [
   'kube-scheduler',
   'kubectl',
   'helm',
+  'kstatus',
 ] as const;
 export type KubeProgram = (typeof KUBE_PROGRAMS)[number];
 
@@ -37,6 +40,8 @@ interface Build {
   module: string;
   /** The import path of the program. */
   package: string;
+  /** Of a library: our program around it. */
+  sources?: Record<string, string>;
   linkerFlags: string;
 }
 
@@ -65,6 +70,16 @@ function buildOf(program: KubeProgram): Build {
         module: HELM,
         package: `${HELM}/cmd/helm`,
         linkerFlags: `-s -w -X ${HELM}/internal/version.version=v${HELM_VERSION}`,
+      };
+    case 'kstatus':
+      return {
+        version: KSTATUS_VERSION,
+        module: KSTATUS,
+        package: 'lab/kstatus',
+        sources: {
+          'kstatus/main.go': readFileSync(join(import.meta.dirname, 'kstatus/main.go'), 'utf8'),
+        },
+        linkerFlags: '-s -w',
       };
     default:
       return kubernetes(program);
@@ -96,8 +111,8 @@ function recipe(program: KubeProgram, progress: Progress): TreeRecipe {
       mkdirSync(path);
       const require = `require ${build.module} v${build.version}`;
       const goMod = ['module lab', 'go 1.26', require, ...(await replacements(build, what)), ''].join('\n');
-      const { package: name, linkerFlags } = build;
-      const programs: GoPrograms = { what, goMod, packages: [name], linkerFlags };
+      const { package: name, sources = {}, linkerFlags } = build;
+      const programs: GoPrograms = { what, goMod, packages: [name], sources, linkerFlags };
       await buildGoPrograms(path, programs);
       // A module's root has no better name for its program than its folder's.
       if (program === 'etcd') renameSync(join(path, 'server'), join(path, 'etcd'));
@@ -149,7 +164,7 @@ export async function ensureKubePrograms<P extends KubeProgram>(
   return Object.fromEntries(await Promise.all(entries)) as KubeBinaries<P>;
 }
 
-/** All of them: etcd, Kubernetes' own, kubectl and Helm; see {@link ensureKubePrograms}. */
+/** All of them: etcd, Kubernetes' own, kubectl, Helm and the program around kstatus; see {@link ensureKubePrograms}. */
 export function ensureKubeBinaries(progress: Progress): Promise<KubeBinaries> {
   return ensureKubePrograms(KUBE_PROGRAMS, progress);
 }

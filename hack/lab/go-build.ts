@@ -1,7 +1,7 @@
 // Builds programs from their Go modules for the lab. The modules come from wherever this machine's Go is set to fetch
 // them; no file here names such a place.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isInstalled } from './installed-program.ts';
 import { DYING_WITH_US, runProgram } from './program.ts';
 
@@ -16,10 +16,12 @@ const GO_ENVIRONMENT = {
 export interface GoPrograms {
   /** For messages: `containerd 2.4.2`. */
   what: string;
-  /** The text of a go.mod that requires the modules. */
+  /** The text of the go.mod of a module `lab` that requires the modules. */
   goMod: string;
   /** The import paths of the programs. */
   packages: readonly string[];
+  /** Go sources of our own in `lab`: the text of each by its path. */
+  sources?: Readonly<Record<string, string>>;
   linkerFlags: string;
 }
 
@@ -51,6 +53,10 @@ export async function buildGoPrograms(folder: string, programs: GoPrograms): Pro
   const source = join(folder, 'source');
   mkdirSync(source);
   writeFileSync(join(source, 'go.mod'), programs.goMod);
+  for (const [path, text] of Object.entries(programs.sources ?? {})) {
+    mkdirSync(dirname(join(source, path)), { recursive: true });
+    writeFileSync(join(source, path), text);
+  }
   const flags = ['-ldflags', programs.linkerFlags, '-o', `${folder}/`];
   await runGo(['-C', source, 'build', ...flags, ...programs.packages], programs.what);
   rmSync(source, { recursive: true });

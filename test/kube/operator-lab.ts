@@ -6,7 +6,7 @@ import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import { createKubeApi } from '../../src/adapters/kube/kube-api.ts';
 import { readCheckpointNodeStatus, type CheckpointNodeStatus } from '../../src/api/checkpoint-node.ts';
 import { readCheckpointPolicyStatus, type CheckpointPolicyStatus } from '../../src/api/checkpoint-policy.ts';
-import type { KubeObject } from '../../src/api/kube-object.ts';
+import type { KubeObject, KubeResource } from '../../src/api/kube-object.ts';
 import { CHECKPOINT_NODES, CHECKPOINT_POLICIES } from '../../src/api/kube-resources.ts';
 import { buildImage } from '../../hack/image.ts';
 import type { ApiAnswer } from '../../hack/kube/api-request.ts';
@@ -53,10 +53,12 @@ export interface OperatorLab {
     what: string,
     test: (text: string | null) => boolean,
   ) => Promise<string | null>;
-  /** Every status of the policies that the API server showed, oldest first, by name, from now on. */
+  /** Every status of the policies that the API server showed, oldest first, by name, from when this resolves on. */
   readonly recordStatuses: (
     signal: AbortSignal,
-  ) => readonly { readonly name: string; readonly status: CheckpointPolicyStatus }[];
+  ) => Promise<readonly { readonly name: string; readonly status: CheckpointPolicyStatus }[]>;
+  /** Every version of the kind's objects that the API server showed, oldest first, from when this resolves on. */
+  readonly recordObjects: (resource: KubeResource, signal: AbortSignal) => Promise<readonly KubeObject[]>;
   /** A checkpoint of the pod's container by the kubelet of its node, as admin. */
   readonly checkpoint: (nodeName: string, podName: string) => Promise<ApiAnswer>;
   readonly until: <T>(what: string, probe: () => Promise<T | null>) => Promise<T>;
@@ -198,7 +200,20 @@ function operatorLab(cluster: Cluster): Omit<OperatorLab, 'stop'> {
       });
       return text;
     },
-    recordStatuses: (signal) => recordStatuses(cluster, signal),
+    recordStatuses: async (signal) => {
+      const view = (object: KubeObject): { name: string; status: CheckpointPolicyStatus } | null => {
+        const status = readCheckpointPolicyStatus(object);
+        return status === null ? null : { name: object.metadata.name, status };
+      };
+      const { seen, started } = startRecording(cluster, { resource: CHECKPOINT_POLICIES, signal, view });
+      await started;
+      return seen;
+    },
+    recordObjects: async (resource, signal) => {
+      const { seen, started } = startRecording(cluster, { resource, signal, view: (object) => object });
+      await started;
+      return seen;
+    },
     checkpoint: (nodeName, podName) =>
       cluster.request({
         path: `/api/v1/nodes/${nodeName}/proxy/checkpoint/default/${podName}/app`,
@@ -235,26 +250,42 @@ function podsOf(cluster: Cluster, until: OperatorLab['until']): Pick<OperatorLab
   };
 }
 
-function recordStatuses(
+interface Recording<T> {
+  readonly seen: readonly T[];
+  /** Resolves when no change from then on will be missed. */
+  readonly started: Promise<unknown>;
+}
+
+/** What `view` makes of each object that a watch shows until `signal` aborts, without what it gives null for. */
+function startRecording<T>(
   cluster: Cluster,
-  signal: AbortSignal,
-): readonly { readonly name: string; readonly status: CheckpointPolicyStatus }[] {
+  {
+    resource,
+    signal,
+    view,
+  }: {
+    readonly resource: KubeResource;
+    readonly signal: AbortSignal;
+    readonly view: (object: KubeObject) => T | null;
+  },
+): Recording<T> {
   const kube = createKubeApi({
     source: { from: 'Text', text: cluster.kubeconfig() },
     version: '0.0.0',
     component: 'test',
     clock: systemClock,
   });
-  const seen: { name: string; status: CheckpointPolicyStatus }[] = [];
+  const seen: T[] = [];
+  const started = kube.list(resource, { signal });
   const watch = async (): Promise<void> => {
-    const { resourceVersion } = await kube.list(CHECKPOINT_POLICIES, { signal });
-    for await (const { type, object } of kube.watch(CHECKPOINT_POLICIES, {
+    const { resourceVersion } = await started;
+    for await (const { type, object } of kube.watch(resource, {
       resourceVersion,
       timeoutSeconds: 3600,
       signal,
     })) {
-      const status = type === 'BOOKMARK' ? null : readCheckpointPolicyStatus(object);
-      if (status !== null) seen.push({ name: object.metadata.name, status });
+      const viewed = type === 'BOOKMARK' ? null : view(object);
+      if (viewed !== null) seen.push(viewed);
     }
   };
   watch()
@@ -262,7 +293,7 @@ function recordStatuses(
       if (!signal.aborted) throw error;
     })
     .finally(() => kube.close());
-  return seen;
+  return { seen, started };
 }
 
 /** A CheckpointPolicy in `default` with one target, by the label app=`app`. */

@@ -24,7 +24,7 @@ describe('a JVM that deleted its JNI library', () => {
     expect(refused).toMatchObject({ status: 500, text: expect.stringContaining('criu failed: type DUMP') });
 
     const recording = new AbortController();
-    const statuses = lab.recordStatuses(recording.signal);
+    const statuses = await lab.recordStatuses(recording.signal);
     await lab.apply(aPolicy('tls', { auto: {} }));
     const text = await lab.untilConf(
       'node2',
