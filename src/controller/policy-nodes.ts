@@ -14,12 +14,16 @@ import { agentRunsOn, hasSeenPlan, type CachedReport, type ClusterCaches } from 
 
 /** While nodes that the pod list named have not answered, it is read anew so often, milliseconds: their pods may be gone. */
 export const RELIST_MS = 60_000;
+/** The same for nodes that are not Ready, and may not be for days. */
+export const SILENT_RELIST_MS = 300_000;
 /** A Ready node without an agent is no news for so long, milliseconds: images are pulled, the DaemonSet rolls. */
 export const AGENT_GRACE_MS = 30_000;
 
 export interface PolicyNodes {
   /** Lists pods where that is due. `planned` is what the nodes are told of the policy; null: nothing. */
   gather(key: string, planned: PlanPolicy | null, signal: AbortSignal): Promise<readonly PolicyNode[]>;
+  /** The policies whose pod list named the node: what becomes of it concerns them, whether it ever reported on them or not. */
+  expecting(nodeName: string): readonly string[];
   forget(key: string): void;
 }
 
@@ -49,6 +53,8 @@ export function createPolicyNodes(parts: PolicyNodesParts): PolicyNodes {
       const names = new Set([...expected, ...reports.map(({ nodeName }) => nodeName)]);
       return [...names].sort().flatMap((name) => policyNode(name, key, parts, absentSinceMs));
     },
+    expecting: (nodeName) =>
+      [...expectations].filter(([, { nodeNames }]) => nodeNames.has(nodeName)).map(([key]) => key),
     forget: (key) => {
       expectations.delete(key);
     },
@@ -68,14 +74,31 @@ async function expectedNodes(
   { parts, expectations, reports, signal }: Expecting,
 ): Promise<ReadonlySet<string>> {
   const known = expectations.get(key);
-  const answered = new Set(reports.map(({ nodeName }) => nodeName));
   const now = parts.clock.monotonicMs();
-  const isFresh = known !== undefined && known.generation === planned.generation;
-  const isAnswered = isFresh && [...known.nodeNames].every((name) => answered.has(name));
-  if (isFresh && (isAnswered || now - known.listedAtMs < RELIST_MS)) return known.nodeNames;
+  if (known?.generation === planned.generation) {
+    const unanswered = unansweredOf(known, planned, parts.caches, reports);
+    const isReady = (name: string): boolean => parts.caches.nodes.get(name)?.ready === true;
+    const periodMs = unanswered.some(isReady) ? RELIST_MS : SILENT_RELIST_MS;
+    if (unanswered.length === 0 || now - known.listedAtMs < periodMs) return known.nodeNames;
+  }
   const nodeNames = await listNodes(planned, parts.kube, signal);
   expectations.set(key, { generation: planned.generation, nodeNames, listedAtMs: now });
   return nodeNames;
+}
+
+/** Nodes that are there, and neither report on the policy nor have said, by the plan that they read, that no pod of theirs matches. */
+function unansweredOf(
+  { nodeNames }: Expectation,
+  { namespace }: PlanPolicy,
+  caches: ClusterCaches,
+  reports: readonly CachedReport[],
+): string[] {
+  const reporting = new Set(reports.map(({ nodeName }) => nodeName));
+  return [...nodeNames].filter((name) => {
+    const node = caches.nodes.get(name);
+    if (node === null || reporting.has(name)) return false;
+    return !node.ready || !hasSeenPlan(name, planNameOf(namespace), caches);
+  });
 }
 
 async function listNodes(

@@ -9,7 +9,7 @@ import { isReasonCode } from '../api/reasons.ts';
 import type { PolicyVerdict } from '../domain/plan/plan-namespace.ts';
 import { planNameOf } from '../domain/plan/plan-shards.ts';
 import { decideCleanup, type CleanupDecision, type HoldingNode } from '../domain/rollup/policy-cleanup.ts';
-import { rollUpPolicy } from '../domain/rollup/policy-status.ts';
+import { rollUpPolicy, type PolicyNode } from '../domain/rollup/policy-status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { KubeApi } from '../ports/kube-api.ts';
 import type { Log } from '../ports/log.ts';
@@ -17,7 +17,7 @@ import { policyCandidate, type ClusterCaches } from './cluster-view.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import type { LearnedLimits } from './learned-limits.ts';
 import { planOf } from './plan-reconciler.ts';
-import type { PolicyNodes } from './policy-nodes.ts';
+import { SILENT_RELIST_MS, type PolicyNodes } from './policy-nodes.ts';
 import type { SettingsView } from './settings-view.ts';
 import type { StatusBudget } from './status-budget.ts';
 
@@ -132,10 +132,8 @@ async function keepStatus(
   signal: AbortSignal,
 ): Promise<Requeue> {
   const earlier = readCheckpointPolicyStatus(policy);
-  const status = await gatherStatus(key, policy, { parts, earlier, signal });
-  const isSettled =
-    status.conditions.every(({ type }) => type !== 'Reconciling') && status.nodes.failing === 0;
-  const requeue: Requeue = isSettled ? {} : { requeueAfterMs: LOOK_AGAIN_MS };
+  const { status, nodes } = await gatherStatus(key, policy, { parts, earlier, signal });
+  const requeue = requeueFor(status, nodes);
   if (isDeepStrictEqual(earlier, status)) return requeue;
   const waitMs = parts.budget.take(key);
   if (waitMs > 0) return { requeueAfterMs: waitMs };
@@ -154,6 +152,17 @@ async function keepStatus(
   return requeue;
 }
 
+function requeueFor(
+  { conditions, nodes: { failing } }: CheckpointPolicyStatus,
+  nodes: readonly PolicyNode[],
+): Requeue {
+  const isSettled = conditions.every(({ type }) => type !== 'Reconciling') && failing === 0;
+  if (!isSettled) return { requeueAfterMs: LOOK_AGAIN_MS };
+  const isGuessed = nodes.some(({ ready, report }) => !ready && report === null);
+  // Its pod may be taken away without a word of the node.
+  return isGuessed ? { requeueAfterMs: SILENT_RELIST_MS } : {};
+}
+
 async function gatherStatus(
   key: string,
   policy: KubeObject,
@@ -166,12 +175,14 @@ async function gatherStatus(
     readonly earlier: CheckpointPolicyStatus | null;
     readonly signal: AbortSignal;
   },
-): Promise<CheckpointPolicyStatus> {
+): Promise<{ readonly status: CheckpointPolicyStatus; readonly nodes: readonly PolicyNode[] }> {
   const { namespace = '' } = parseObjectKey(key);
   const candidate = policyCandidate(policy);
   const { verdicts } = planOf(namespace, parts);
-  const verdict = verdicts.get(candidate.uid) ?? NOT_JUDGED;
-  return rollUpPolicy({
+  const isTakenBack = parts.settings.current()?.removal === true;
+  const verdict = isTakenBack ? TAKEN_BACK : (verdicts.get(candidate.uid) ?? NOT_JUDGED);
+  const nodes = await parts.nodes.gather(key, verdict.planned, signal);
+  const status = rollUpPolicy({
     policy: {
       namespace,
       name: candidate.name,
@@ -180,10 +191,11 @@ async function gatherStatus(
     },
     verdict,
     planWritten: isWritten(verdict, candidate.uid, plannedIn(namespace, parts.caches)),
-    nodes: await parts.nodes.gather(key, verdict.planned, signal),
+    nodes,
     earlier,
     at: new Date(parts.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
   });
+  return { status, nodes };
 }
 
 /** Only where the policy vanished from the cache in between; the next event says more. */
@@ -191,6 +203,15 @@ const NOT_JUDGED: PolicyVerdict = {
   accepted: true,
   reason: 'Accepted',
   message: 'being looked at',
+  planned: null,
+};
+
+/** Of every policy as long as the setting stands. */
+const TAKEN_BACK: PolicyVerdict = {
+  accepted: false,
+  reason: 'TakenBack',
+  message:
+    'removal: true: the operator takes its lines back on every node; set it to false to have the policy in force again',
   planned: null,
 };
 

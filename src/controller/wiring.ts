@@ -33,7 +33,7 @@ import { createEventRecorder } from './event-recorder.ts';
 import { createLearnedLimits, LEARN_PERIOD_MS } from './learned-limits.ts';
 import { createNodeObjectReconciler } from './node-object-reconciler.ts';
 import { createPlanReconciler } from './plan-reconciler.ts';
-import { createPolicyNodes } from './policy-nodes.ts';
+import { createPolicyNodes, type PolicyNodes } from './policy-nodes.ts';
 import { createPolicyReconciler } from './policy-reconciler.ts';
 import { createRemovalReconciler } from './removal-reconciler.ts';
 import { createSettingsSource, type SettingsSource } from './settings-view.ts';
@@ -141,16 +141,11 @@ function controllersOf(parts: ControllerParts, watched: Watched): Controller[] {
   const learned = createLearnedLimits(shared);
   const events = createEventRecorder(parts);
   const always = (keys: () => Iterable<string>): KeySource => keysFrom(reflectors.configMap, keys);
+  const nodes = createPolicyNodes(shared);
   const policies = policyController(
     parts,
-    watched,
-    createPolicyReconciler({
-      ...shared,
-      learned,
-      nodes: createPolicyNodes(shared),
-      budget: createStatusBudget(parts.clock),
-      events,
-    }),
+    { ...watched, nodes },
+    createPolicyReconciler({ ...shared, learned, nodes, budget: createStatusBudget(parts.clock), events }),
   );
   const plans = planController(parts, watched, createPlanReconciler({ ...shared, learned }));
   const learning = createController(parts, {
@@ -232,7 +227,7 @@ function planController(parts: ControllerParts, { reflectors }: Watched, reconci
 
 function policyController(
   parts: ControllerParts,
-  { reflectors, caches }: Watched,
+  { reflectors, caches, nodes }: Watched & { readonly nodes: PolicyNodes },
   reconcile: Reconcile,
 ): Controller {
   const later = (key: string): void => {
@@ -250,7 +245,8 @@ function policyController(
       lagged(reflectors.reports, ({ before, after }) => [...keysIn(before), ...keysIn(after)], later),
       lagged(
         reflectors.nodes,
-        ({ key, before, after }) => (before?.ready === after?.ready ? [] : onNode(key)),
+        ({ key, before, after }) =>
+          before?.ready === after?.ready ? [] : [...onNode(key), ...nodes.expecting(key)],
         later,
       ),
       lagged(

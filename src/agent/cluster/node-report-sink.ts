@@ -97,7 +97,9 @@ class SpreadingSink implements NodeReportSink {
 
   #isStale(): boolean {
     const written = this.#written;
-    return written !== null && this.#parts.clock.monotonicMs() - written.atMs >= REFRESH_MS;
+    // After a failure the next try has its time already, and without the object there is nothing to write to: it would be tried without a pause.
+    if (written === null || this.#failures > 0 || this.#uid() === undefined) return false;
+    return this.#parts.clock.monotonicMs() - written.atMs >= REFRESH_MS;
   }
 
   #schedule(): void {
@@ -118,7 +120,11 @@ class SpreadingSink implements NodeReportSink {
     const status = this.#wanted;
     const uid = this.#uid();
     this.#dueAtMs = Infinity;
-    if (status === null || uid === undefined) return;
+    if (status === null || uid === undefined) {
+      // The object that is made next asks for the report itself, and at once.
+      this.#failures = 0;
+      return;
+    }
     try {
       await kube.apply(CHECKPOINT_NODES, reportObject(nodeName, status), {
         fieldManager: AGENT_FIELD_MANAGER,
