@@ -2,7 +2,7 @@
 import type { FileReport } from '../api/checkpoint-node.ts';
 import { CRIU_DEFAULT_GHOST_LIMIT_BYTES } from '../api/names.ts';
 import { judgeCriuConf } from '../domain/criu-conf/judge.ts';
-import { splitManagedBlock } from '../domain/criu-conf/managed-block.ts';
+import { foreignOf } from '../domain/criu-conf/managed-block.ts';
 import { NO_LINES } from '../domain/policy/resolve.ts';
 import { HostFileError, type HostFiles } from '../ports/host-files.ts';
 import { failedReport, unreadReport } from './file-report.ts';
@@ -35,15 +35,10 @@ export async function gatherInheritedLimit(files: HostFiles): Promise<InheritedL
 
 function inheritedFrom(content: Uint8Array): InheritedLimit {
   const { refusal } = judgeCriuConf(content);
+  // Without our block: it goes together with those in the other files.
   const { ghostLimitBytes } = judgeCriuConf(foreignOf(content));
   if (refusal === null) return { limitBytes: ghostLimitBytes ?? CRIU_DEFAULT_BYTES, report: null };
   const message = `${DEFAULT_CONF_PATH} line ${refusal.line.toString()}: ${refusal.message}`;
   const report = failedReport(REPORTED, 'ForeignLineInvalid', message, content);
   return { limitBytes: CRIU_DEFAULT_BYTES, report: { ...report, findings: [refusal] } };
-}
-
-/** Without any block of ours: it goes together with those in the other files. */
-function foreignOf(content: Uint8Array): Uint8Array {
-  const { block, foreign } = splitManagedBlock(content);
-  return block === null ? foreign : foreignOf(foreign);
 }

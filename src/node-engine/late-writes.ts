@@ -1,5 +1,5 @@
 // Brings text back that a program wrote into a CRIU file after we had replaced it: into the file when that still has what we carried over, else into a document for people.
-import { splitManagedBlock } from '../domain/criu-conf/managed-block.ts';
+import { foreignOf } from '../domain/criu-conf/managed-block.ts';
 import type { HostFiles, LateWrite } from '../ports/host-files.ts';
 import type { Log } from '../ports/log.ts';
 import type { NodeMetrics } from '../ports/node-metrics.ts';
@@ -71,12 +71,6 @@ async function keepApart(late: LateWrite, { documents, log, writers }: LateWrite
     document,
     bytes: content.length,
   });
-}
-
-/** Without any block of ours. */
-function foreignOf(content: Uint8Array): Uint8Array {
-  const { block, foreign } = splitManagedBlock(content);
-  return block === null ? foreign : foreignOf(foreign);
 }
 
 function isSame(one: Uint8Array, other: Uint8Array): boolean {

@@ -311,3 +311,9 @@ function join(bytes: Uint8Array, lines: readonly Line[]): Uint8Array {
 function isExact(bytes: Uint8Array, begin: Line, header: Header): boolean {
   return toByteString(bytes.subarray(begin.start, begin.end)) === `${header.printed[0] ?? ''}\n`;
 }
+
+/** `content` without any block of ours: what others have in it. */
+export function foreignOf(content: Uint8Array): Uint8Array {
+  const { block, foreign } = splitManagedBlock(content);
+  return block === null ? foreign : foreignOf(foreign);
+}
