@@ -1,6 +1,7 @@
 // `npm run soak`: the long counts, of which `npm test` runs small seeded samples. Prints seeds and figures; a failure names its seed.
 // Usage: npm run soak [-- SECTION [COUNT [FIRST-SEED]]]. Without words every section, one after the other.
 import { runHistories } from '../test/histories/node-file-histories.ts';
+import { runSettleHistories } from '../test/settle/settle-histories.ts';
 import { runAgentKills, runPowerCuts } from './crash/trials-in-a-node.ts';
 
 interface Section {
@@ -17,6 +18,8 @@ const DISKS = [
 ] as const;
 /** One agent's log and memory of fights last no longer; each part has a node of its own. */
 const KILLS_AT_ONCE = 100;
+/** Somebody may be waiting for a line. */
+const HISTORIES_AT_ONCE = 100;
 
 const SECTIONS: readonly Section[] = [
   {
@@ -24,6 +27,19 @@ const SECTIONS: readonly Section[] = [
     count: 100_000,
     async *run(count, seed) {
       yield ['random histories of one CRIU file, in memory', await runHistories({ seed, count })];
+    },
+  },
+  {
+    name: 'settle',
+    count: 1_000,
+    async *run(count, seed) {
+      for (let done = 0; done < count; done += HISTORIES_AT_ONCE) {
+        const part = Math.min(HISTORIES_AT_ONCE, count - done);
+        yield [
+          `random histories of a cluster, in memory, seed ${seed + done}`,
+          await runSettleHistories({ seed: seed + done, count: part }),
+        ];
+      }
     },
   },
   {
