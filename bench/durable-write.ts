@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as posix from 'node:path/posix';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { nodeFileCalls } from '../src/adapters/host/file-calls.ts';
 import { createPosixHostFiles } from '../src/adapters/host/posix-host-files.ts';
 import { ChildProcessRunner } from '../src/adapters/process/child-process-runner.ts';
 import type { HostFiles } from '../src/ports/host-files.ts';
@@ -58,6 +59,8 @@ export async function benchDurableWrite(parent: string): Promise<DurableWriteRes
       hostRoot: root,
       requireRootOwner: true,
       processes: new ChildProcessRunner(),
+      // C does not look for other writers of the file either; that search costs what the host has open (docs/decisions/0006).
+      calls: { ...nodeFileCalls, writersOf: () => Promise.resolve([]) },
     });
 
     const ours: number[] = [];
