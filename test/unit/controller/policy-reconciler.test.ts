@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { CheckpointPolicyStatus } from '../../../src/api/checkpoint-policy.ts';
+import { CHECKPOINT_POLICIES, EVENTS } from '../../../src/api/kube-resources.ts';
 import { createEventRecorder } from '../../../src/controller/event-recorder.ts';
 import { createPlanReconciler } from '../../../src/controller/plan-reconciler.ts';
 import { createPolicyNodes, SILENT_RELIST_MS } from '../../../src/controller/policy-nodes.ts';
