@@ -228,6 +228,9 @@ async function reportRest(fleet: Fleet, restSeconds: number, print: Print): Prom
     `  at rest, ${restSeconds} s: requests of an agent ${perMinute(sum(made.map(([, number]) => number)))} a minute (${listed(made) || 'none'}); all requests, without leases: ${listed(requests) || 'none'}`,
   );
   print(
+    `  in the long run, computed: ${((3 * 60) / 900 + 0.1).toFixed(1)} requests of an agent a minute (three watches of 600 to 1,200 s, a report at least each 600 s)`,
+  );
+  print(
     `  at rest: API server ${apiRate.toFixed(1)} mCPU (${idle.toFixed(1)} before anything ran), controller ${controllerRate.toFixed(1)} mCPU and RSS ${controller.rssMib().toFixed(1)} MiB, all agents ${clientsRate.toFixed(1)} mCPU`,
   );
   return apiRate;
