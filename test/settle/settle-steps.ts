@@ -7,7 +7,6 @@ import {
 } from '../../src/api/kube-resources.ts';
 import { AGENT_NAME, SYSTEM_NAMESPACE } from '../../src/api/names.ts';
 import type { OperatorSettings } from '../../src/api/settings.ts';
-import { PLAN_NAMES } from '../../src/domain/plan/plan-shards.ts';
 import type { Fault } from '../fakes/kube/faults.ts';
 import type { Random } from '../histories/random.ts';
 import type { SettleWorld, WorldPod } from './settle-world.ts';
@@ -50,7 +49,7 @@ const STEPS: readonly (readonly [number, Step])[] = [
   [2, changeReplicas],
   [2, editFile],
   [1, editDaemonSet],
-  [1, deleteOurs],
+  [2, deleteOurs],
   [5, disturbCalls],
   [4, disturbWatches],
   [2, stopServer],
@@ -227,8 +226,10 @@ async function deleteOurs(world: SettleWorld): Promise<string> {
     await kube.direct.delete(DAEMON_SETS, { namespace: SYSTEM_NAMESPACE, name: AGENT_NAME });
     return 'delete the DaemonSet';
   }
-  const [resource, names] = what === 1 ? [CHECKPOINT_PLANS, PLAN_NAMES] : [CHECKPOINT_NODES, NODE_NAMES];
-  const name = random.pick(names);
+  const resource = what === 1 ? CHECKPOINT_PLANS : CHECKPOINT_NODES;
+  const objects = kube.all(resource);
+  if (objects.length === 0) return `no ${resource.kind} to delete`;
+  const { name } = random.pick(objects).metadata;
   await kube.direct.delete(resource, { name });
   return `delete ${resource.kind} ${name}`;
 }

@@ -70,6 +70,7 @@ function planDifferences(world: SettleWorld): string[] {
       if (planNameOf(planned.namespace) !== name) found.push(`${name} has ${key} of another shard`);
     }
   }
+  if (world.kube.find(CHECKPOINT_PLANS, { name: 'plan-00' }) === null) found.push('there is no plan-00');
   const planned = new Map(plannedPolicies(world).map((policy) => [policy.uid, policy]));
   for (const [uid, policy] of byUid)
     found.push(...plannedDifference(policy, planned.get(uid) ?? null, world));
