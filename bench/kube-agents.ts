@@ -243,7 +243,7 @@ async function change(fleet: Rested, limitMib: number): Promise<Round> {
   const { controller, loads, writer, count } = fleet;
   const clientsBefore = (await usageOf(loads)).cpuMs;
   const controllerBefore = controller.cpuMs();
-  const untilLastFile = await startShare(fleet);
+  const before = await standOf(fleet);
   const write = { resource: CHECKPOINT_POLICIES, object: policy(limitMib) };
   const { sentMs, answeredMs } = await writer.call<Written>('apply', write);
   let wroteMs: readonly number[] = [];
@@ -251,27 +251,33 @@ async function change(fleet: Rested, limitMib: number): Promise<Round> {
     wroteMs = (await stateOf(loads, limitMib * MIB)).wroteMs;
     return wroteMs.length === count;
   });
-  const first = await untilLastFile();
-  const afterwards = await startShare(fleet);
+  const between = await standOf(fleet);
   await untilQuiet(fleet);
+  const after = await standOf(fleet);
   return {
     ackMs: answeredMs - sentMs,
     fileMs: wroteMs.map((atMs) => atMs - sentMs),
-    untilLastFile: first,
-    afterwards: await afterwards(),
+    untilLastFile: shareOf(before, between),
+    afterwards: shareOf(between, after),
     controllerMs: controller.cpuMs() - controllerBefore,
     clientsMs: (await usageOf(loads)).cpuMs - clientsBefore,
   };
 }
 
-async function startShare(fleet: Rested): Promise<() => Promise<Share>> {
-  const { api, rest } = fleet;
-  const reportsBefore = await reportsOf(fleet);
-  const [startMs, apiBefore] = [performance.now(), api.cpuMs()];
-  return async () => ({
-    apiMs: api.cpuMs() - apiBefore - ((performance.now() - startMs) * rest) / 1000,
-    reports: (await reportsOf(fleet)) - reportsBefore,
-  });
+interface Stand extends Share {
+  readonly atMs: number;
+  /** What the API server takes at rest, milliseconds of CPU a second. */
+  readonly rest: number;
+}
+
+async function standOf(fleet: Rested): Promise<Stand> {
+  const reports = await reportsOf(fleet);
+  return { reports, apiMs: fleet.api.cpuMs(), atMs: performance.now(), rest: fleet.rest };
+}
+
+function shareOf(before: Stand, after: Stand): Share {
+  const restMs = ((after.atMs - before.atMs) * after.rest) / 1000;
+  return { apiMs: after.apiMs - before.apiMs - restMs, reports: after.reports - before.reports };
 }
 
 function policy(limitMib: number): KubeObject {
