@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ContainerResultSchema, skipChecks, timeoutSeconds } from './checkpoint-request.ts';
 import { ConditionsSchema, observedGeneration } from './condition.ts';
+import { timestamp } from './field-shapes.ts';
 import type { KubeObject } from './kube-object.ts';
 import { listMap } from './kube-marks.ts';
 import { readLeniently, withEmptiedLists } from './lenient.ts';
@@ -10,11 +11,15 @@ const bytes = () => z.int().min(0);
 const name = () => z.string().max(253);
 const namespaceName = () => z.string().max(63);
 const uid = () => z.string().max(63);
+const tokenHash = () => z.string().max(64);
 const message = () => z.string().max(1024);
 const reason = () => z.string().max(63);
 
 /** Orders to one node at a time. */
 export const NODE_ORDERS_MAX = 32;
+/** Requests whose archives one node is told to delete at a time. */
+export const NODE_DELETIONS_MAX = 256;
+export const NODE_TRIGGERS_MAX = 64;
 
 export const NodeOrderSchema = z.object({
   requestUID: uid().meta({ description: 'UID of the CheckpointRequest.' }),
@@ -33,6 +38,12 @@ export const NodeOrderSchema = z.object({
     .optional()
     .meta({ description: 'What to do when a ghost file is over the limit.' }),
   skipChecks: skipChecks().optional().meta({ description: 'Checks before the dump that are left out.' }),
+  startDeadline: timestamp().optional().meta({
+    description: 'The node does not start it later than this, by its own clock; absent: no deadline.',
+  }),
+  policyName: name().optional().meta({
+    description: 'The policy of the namespace whose schedule made the request; its retention counts.',
+  }),
 });
 export type NodeOrder = z.output<typeof NodeOrderSchema>;
 
@@ -43,11 +54,27 @@ export const CheckpointNodeSpecSchema = z.object({
   deletions: listMap(
     z
       .array(z.object({ requestUID: uid().meta({ description: 'UID of the request that made them.' }) }))
-      .max(256),
+      .max(NODE_DELETIONS_MAX),
     'requestUID',
   )
     .default([])
     .meta({ description: 'Requests whose archives are to be deleted, at most 256.' }),
+  acknowledgedTriggers: listMap(
+    z
+      .array(
+        z.object({
+          podUID: uid().meta({ description: 'UID of the pod.' }),
+          tokenHash: tokenHash().meta({ description: 'Hash of the token that was heard.' }),
+        }),
+      )
+      .max(NODE_TRIGGERS_MAX),
+    'podUID',
+    'tokenHash',
+  )
+    .default([])
+    .meta({
+      description: 'Triggers of the status for which there is a request: the node need not report them again.',
+    }),
 });
 export type CheckpointNodeSpec = z.output<typeof CheckpointNodeSpecSchema>;
 
@@ -161,6 +188,8 @@ const PlanSeenSchema = z.object({
 const OrderReportSchema = z.object({
   requestUID: uid().meta({ description: 'The order of the spec.' }),
   state: z.enum(['Waiting', 'Running', 'Finished']).meta({ description: 'How far it is.' }),
+  startTime: timestamp().optional().meta({ description: 'When the first container was started with.' }),
+  completionTime: timestamp().optional().meta({ description: 'When the last container was done.' }),
   containers: listMap(z.array(ContainerResultSchema).max(64), 'name').meta({
     description: 'Results so far, one for each container.',
   }),
@@ -171,14 +200,26 @@ const TriggerSchema = z.object({
   podUID: uid().meta({ description: 'UID of the pod.' }),
   podName: name().meta({ description: 'The pod that has the annotation.' }),
   namespace: namespaceName().meta({ description: 'Its namespace.' }),
-  tokenHash: z.string().max(64).meta({ description: 'Hash of the token in the annotation.' }),
+  tokenHash: tokenHash().meta({ description: 'Hash of the token in the annotation.' }),
 });
+export type NodeTrigger = z.output<typeof TriggerSchema>;
+
+const DeletionReportSchema = z.object({
+  requestUID: uid().meta({ description: 'The deletion of the spec.' }),
+  state: z.enum(['Deleted', 'Kept', 'Failed']).meta({
+    description:
+      'Deleted: the node has no archive of the request (any more). Kept: a pin holds it. Failed: see message; tried again.',
+  }),
+  message: message().optional().meta({ description: 'What is kept, or why it failed.' }),
+});
+export type DeletionReport = z.output<typeof DeletionReportSchema>;
 
 const StorageSchema = z.object({
   archives: z.int().min(0).meta({ description: 'Archives kept on the node.' }),
   bytes: bytes().meta({ description: 'What they take, bytes.' }),
   freeBytes: bytes().meta({ description: 'Free space where they are, bytes.' }),
 });
+export type NodeStorage = z.output<typeof StorageSchema>;
 
 export const CheckpointNodeStatusSchema = z.object({
   observedGeneration: observedGeneration(),
@@ -201,7 +242,10 @@ export const CheckpointNodeStatusSchema = z.object({
   orders: listMap(z.array(OrderReportSchema).max(NODE_ORDERS_MAX), 'requestUID')
     .optional()
     .meta({ description: 'What came of the orders; kept until the controller has taken it over.' }),
-  triggers: listMap(z.array(TriggerSchema).max(64), 'podUID', 'tokenHash')
+  deletions: listMap(z.array(DeletionReportSchema).max(NODE_DELETIONS_MAX), 'requestUID')
+    .optional()
+    .meta({ description: 'What came of the deletions; kept while they stand in the spec.' }),
+  triggers: listMap(z.array(TriggerSchema).max(NODE_TRIGGERS_MAX), 'podUID', 'tokenHash')
     .optional()
     .meta({ description: 'Pods of this node that ask for a checkpoint by annotation, at most 64.' }),
   storage: StorageSchema.optional().meta({ description: 'The archives of the node.' }),

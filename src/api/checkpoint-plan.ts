@@ -63,6 +63,18 @@ const PlanTargetSchema = z.object({
 });
 export type PlanTarget = z.output<typeof PlanTargetSchema>;
 
+const PlanRetentionSchema = z.object({
+  keepLast: z.int().min(1).max(10_000).optional().meta({ description: 'Archives kept per pod and container.' }),
+  maxAgeSeconds: z.int().min(1).max(315_360_000).optional().meta({
+    description: 'Older archives go, seconds; once the pod is gone only this counts.',
+  }),
+  maxTotalSizeBytes: z.int().min(1).max(2 ** 40).optional().meta({
+    description: 'The oldest archives of the policy on a node go above this, bytes.',
+  }),
+});
+/** Which archives of a policy's schedule stay; a field that is absent sets no bound. */
+export type PlanRetention = z.output<typeof PlanRetentionSchema>;
+
 export const PlanPolicySchema = z.object({
   namespace: z.string().max(63).meta({ description: 'Namespace of the policy.' }),
   name: z.string().max(63).meta({ description: 'Name of the policy.' }),
@@ -76,6 +88,9 @@ export const PlanPolicySchema = z.object({
     .readonly()
     .meta({ description: 'CRIU options of the policy, all of them allowed.' }),
   targets: z.array(PlanTargetSchema).max(64).readonly().meta({ description: 'Targets of the policy.' }),
+  retention: PlanRetentionSchema.optional().meta({
+    description: "Which archives of the policy's schedule stay; absent: all.",
+  }),
 });
 export type PlanPolicy = z.output<typeof PlanPolicySchema>;
 

@@ -115,6 +115,8 @@ const RetentionSchema = z.strictObject({
   }),
 });
 
+export type PolicyRetention = z.output<typeof RetentionSchema>;
+
 /** Five fields of what cron allows; whether the numbers make sense is for the schedule itself. */
 const CRON_LINE = /^[0-9A-Za-z*,/?-]+(?: +[0-9A-Za-z*,/?-]+){4}$/;
 
@@ -252,6 +254,9 @@ export const CheckpointPolicyStatusSchema = z.object({
     })
     .optional()
     .meta({ description: 'The last round of scheduled checkpoints.' }),
+  lastScheduleTime: timestamp().optional().meta({
+    description: 'When the last round that was started, or skipped, had been due.',
+  }),
   nextScheduleTime: timestamp().optional().meta({ description: 'When the next round is due.' }),
 });
 export type CheckpointPolicyStatus = z.output<typeof CheckpointPolicyStatusSchema>;

@@ -8,6 +8,10 @@ import { readLeniently, type Read } from './lenient.ts';
 import { API_VERSION } from './names.ts';
 
 export const SKIPPABLE_CHECKS = ['FreeSpace', 'PredictedPause'] as const;
+export type SkippableCheck = (typeof SKIPPABLE_CHECKS)[number];
+
+/** What to do about a ghost file over the limit. */
+export type OnGhostLimit = 'RaiseOnce' | 'Fail';
 
 /** For one container, seconds. */
 export const timeoutSeconds = () => z.int().min(1).max(600);

@@ -72,6 +72,10 @@ const nodeFields = {
       minFreePercent: z.int().min(0).max(99).default(15).meta({
         description: 'What must stay free on their file system, percent; 0 to 99, default 15.',
       }),
+      others: z.enum(['keep', 'manage']).default('keep').meta({
+        description:
+          'Archives in the same directories that were made by others: keep (default) never touches them; manage counts and deletes them like ours, oldest first.',
+      }),
     })
     .prefault({})
     .meta({ description: 'Archives of checkpoints, on every node; above all retention of policies.' }),

@@ -1,5 +1,5 @@
 // Takes checkpoints of containers of this node: preflight → lines of this one dump → the runtime's call → why it failed → lines back. A container is never frozen for nothing.
-import type { ContainerResult } from '../api/checkpoint-request.ts';
+import type { ContainerResult, OnGhostLimit, SkippableCheck } from '../api/checkpoint-request.ts';
 import type { PlanPolicy } from '../api/checkpoint-plan.ts';
 import { CRIU_CONFIG_ANNOTATION } from '../api/names.ts';
 import { printable } from '../api/printable.ts';
@@ -13,6 +13,7 @@ import {
   RuntimeCheckpointError,
   RuntimeUnavailable,
   type CheckpointArchive,
+  type CheckpointCall,
 } from '../ports/container-runtime.ts';
 import type { GhostScan, GhostScanner } from '../ports/ghost-scanner.ts';
 import type { HostFiles } from '../ports/host-files.ts';
@@ -43,6 +44,13 @@ export interface CheckpointOrder {
   readonly subject: CheckpointSubject;
   /** For this container, milliseconds. */
   readonly timeoutMs: number;
+  /** Default: RaiseOnce where an auto target matches, else Fail. */
+  readonly onGhostLimit?: OnGhostLimit;
+  readonly skipChecks?: readonly SkippableCheck[];
+  /** How long the container may stand still before its kubelet restarts it, seconds; null or absent: nobody looks. */
+  readonly tolerablePauseSeconds?: number | null;
+  /** Runs before each call of the runtime, which is made as told and only if this resolves: where the caller notes what may come of it. */
+  readonly beforeCall?: (call: CheckpointCall) => Promise<void>;
 }
 
 /** Takes one checkpoint; whatever comes of it is in the result. Rejects for faults of the state folder and for what no port foresees; the lines are taken back all the same. */

@@ -1,5 +1,5 @@
 // Policies → plan: validated, typed, in final units. Pure; the same function serves the controller and the standalone agent.
-import type { CheckpointPolicy, PolicyTarget } from '../../api/checkpoint-policy.ts';
+import type { CheckpointPolicy, PolicyRetention, PolicyTarget } from '../../api/checkpoint-policy.ts';
 import type { PlanAutoLimit, PlanPolicy, PlanTarget } from '../../api/checkpoint-plan.ts';
 import { parseQuantity, printQuantity } from '../../api/quantity.ts';
 
@@ -47,6 +47,7 @@ export function compilePolicy(policy: CheckpointPolicy, settings: CompileSetting
       scope: spec.scope,
       options: spec.criuOptions ?? [],
       targets: spec.targets.map((target) => compileTarget(target, settings.maxGhostLimit)),
+      ...compileRetention(spec.checkpoint?.retention),
     },
   };
 }
@@ -137,6 +138,17 @@ function compileAuto(
     minimumBytes: bytesOf(auto.minimum),
     maximumBytes: auto.maximum === undefined ? capBytes : bytesOf(auto.maximum),
     headroomPercent: auto.headroomPercent,
+  };
+}
+
+function compileRetention(retention: PolicyRetention | undefined): Pick<PlanPolicy, 'retention'> {
+  if (retention === undefined) return {};
+  const { maxTotalSize, ...bounds } = retention;
+  return {
+    retention: {
+      ...bounds,
+      ...(maxTotalSize !== undefined && { maxTotalSizeBytes: bytesOf(maxTotalSize) }),
+    },
   };
 }
 

@@ -78,6 +78,7 @@ describe('parseOperatorSettings', () => {
           directory: '/var/lib/ghostlimit/checkpoints',
           maxTotalSize: 53_687_091_200,
           minFreePercent: 15,
+          others: 'keep',
         },
         agent: {
           image: null,
