@@ -73,7 +73,8 @@ export const CheckpointNodeSpecSchema = z.object({
   )
     .default([])
     .meta({
-      description: 'Triggers of the status for which there is a request: the node need not report them again.',
+      description:
+        'Triggers of the status for which there is a request: the node need not report them again.',
     }),
 });
 export type CheckpointNodeSpec = z.output<typeof CheckpointNodeSpecSchema>;

@@ -64,13 +64,23 @@ const PlanTargetSchema = z.object({
 export type PlanTarget = z.output<typeof PlanTargetSchema>;
 
 const PlanRetentionSchema = z.object({
-  keepLast: z.int().min(1).max(10_000).optional().meta({ description: 'Archives kept per pod and container.' }),
+  keepLast: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .optional()
+    .meta({ description: 'Archives kept per pod and container.' }),
   maxAgeSeconds: z.int().min(1).max(315_360_000).optional().meta({
     description: 'Older archives go, seconds; once the pod is gone only this counts.',
   }),
-  maxTotalSizeBytes: z.int().min(1).max(2 ** 40).optional().meta({
-    description: 'The oldest archives of the policy on a node go above this, bytes.',
-  }),
+  maxTotalSizeBytes: z
+    .int()
+    .min(1)
+    .max(2 ** 40)
+    .optional()
+    .meta({
+      description: 'The oldest archives of the policy on a node go above this, bytes.',
+    }),
 });
 /** Which archives of a policy's schedule stay; a field that is absent sets no bound. */
 export type PlanRetention = z.output<typeof PlanRetentionSchema>;
