@@ -258,8 +258,33 @@ export const CheckpointPolicyStatusSchema = z.object({
     description: 'When the last round that was started, or skipped, had been due.',
   }),
   nextScheduleTime: timestamp().optional().meta({ description: 'When the next round is due.' }),
+  activeRound: z
+    .object({
+      scheduleTime: timestamp().meta({ description: 'When the round was due.' }),
+      startTime: timestamp().meta({
+        description: 'When it was started; pods that are younger are not in it.',
+      }),
+    })
+    .optional()
+    .meta({ description: 'The round of scheduled checkpoints that is under way.' }),
 });
 export type CheckpointPolicyStatus = z.output<typeof CheckpointPolicyStatusSchema>;
+
+/** The part of the status that belongs to the schedule, and has a writer of its own. */
+const SCHEDULE_STATUS = {
+  lastCheckpoint: true,
+  lastScheduleTime: true,
+  nextScheduleTime: true,
+  activeRound: true,
+} as const;
+const ScheduleStatusSchema = CheckpointPolicyStatusSchema.pick(SCHEDULE_STATUS);
+export type ScheduleStatus = z.output<typeof ScheduleStatusSchema>;
+
+/** What stands there of the schedule, whatever the rest of the status is; empty: nothing, or not of the agreed shape. */
+export function readScheduleStatus(object: KubeObject): ScheduleStatus {
+  const read = ScheduleStatusSchema.safeParse(object['status'] ?? {});
+  return read.success ? read.data : {};
+}
 
 export type ParsedPolicy =
   | { readonly ok: true; readonly policy: CheckpointPolicy }

@@ -13,11 +13,21 @@ const OwnerSchema = z.object({
   controller: z.boolean().default(false),
 });
 
-const ContainerSchema = z.object({ name: text, restartPolicy: text.optional() });
+/** With what Kubernetes fills in where the pod says nothing. */
+const ProbeSchema = z.object({
+  periodSeconds: z.number().default(10),
+  failureThreshold: z.number().default(3),
+});
+const ContainerSchema = z.object({
+  name: text,
+  restartPolicy: text.optional(),
+  livenessProbe: ProbeSchema.nullish(),
+});
 const ContainerStatusSchema = z.object({
   name: text,
   /** "containerd://<id>"; empty or absent: not created yet. */
   containerID: text.default(''),
+  state: z.object({ running: z.object({}).optional() }).default({}),
 });
 
 export const PodViewSchema = z.object({
@@ -25,6 +35,7 @@ export const PodViewSchema = z.object({
     name: text,
     namespace: text,
     uid: text.default(''),
+    creationTimestamp: text.nullish(),
     labels,
     annotations: labels,
     ownerReferences: z.array(OwnerSchema).default([]),
@@ -40,7 +51,9 @@ export const PodViewSchema = z.object({
   status: z
     .object({
       phase: text.default(''),
-      conditions: z.array(z.object({ type: text, status: text })).default([]),
+      conditions: z
+        .array(z.object({ type: text, status: text, lastTransitionTime: text.nullish() }))
+        .default([]),
       containerStatuses: z.array(ContainerStatusSchema).default([]),
       initContainerStatuses: z.array(ContainerStatusSchema).default([]),
       ephemeralContainerStatuses: z.array(ContainerStatusSchema).default([]),

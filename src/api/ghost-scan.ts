@@ -38,6 +38,8 @@ export interface GhostScan {
   /** The smallest ghost-limit with which every file passes, right for every CRIU version: max(size, allocated); 0: no ghost file. */
   readonly requiredGhostLimitBytes: number;
   readonly linkRemapRequired: boolean;
+  /** Memory of the processes that a dump writes: anonymous pages of each, shared memory once, as that of the process that has most of it. 0: not known. */
+  readonly residentBytes: number;
   /** The largest first. */
   readonly files: readonly GhostFile[];
   /** What would make the dump fail whatever the limit is. */

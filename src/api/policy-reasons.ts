@@ -75,6 +75,38 @@ export const POLICY_REASONS = {
     sentence: 'The policy is not in force on some nodes.',
     remedy: 'See status.problems for the nodes and their reasons.',
   },
+  ScheduleInvalid: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence: 'The schedule of the policy cannot be used as it is written.',
+    remedy: 'Correct spec.checkpoint.schedule or spec.checkpoint.timeZone as the message says.',
+  },
+  ScheduleTooFrequent: {
+    subject: 'Policy',
+    severity: 'Error',
+    sentence: 'The schedule of the policy is more often than the operator allows.',
+    remedy:
+      'Choose times further apart in spec.checkpoint.schedule, or lower the setting minimumScheduleIntervalSeconds.',
+  },
+  RoundSkipped: {
+    subject: 'Policy',
+    severity: 'Warning',
+    sentence: 'A scheduled round of checkpoints was left out.',
+    remedy:
+      'Where the round before was still running, choose a longer schedule or raise maxConcurrent; where it was too late, raise startingDeadlineSeconds.',
+  },
+  CheckpointsSucceeded: {
+    subject: 'Policy',
+    severity: 'Info',
+    sentence: 'Every container of the last scheduled round was checkpointed.',
+    remedy: 'Nothing to do.',
+  },
+  CheckpointsFailing: {
+    subject: 'Policy',
+    severity: 'Warning',
+    sentence: 'Some containers of the last scheduled round were not checkpointed.',
+    remedy: 'Read the CheckpointRequests of the policy (label ghostlimit.dev/policy) for reason and hint.',
+  },
   SettingsInvalid: {
     subject: 'Policy',
     severity: 'Error',

@@ -63,6 +63,10 @@ export interface ProcessObservation {
   readonly threadCount: number;
   /** 0: not traced. */
   readonly tracerPid: number;
+  /** Resident anonymous memory and huge pages, bytes. */
+  readonly anonymousBytes: number;
+  /** Resident shared memory and files of tmpfs that are mapped, bytes: other processes may have the same pages. */
+  readonly sharedMemoryBytes: number;
   /** Link texts such as `pid:[4026531836]`; a kind that could not be read is absent. */
   readonly namespaces: Readonly<Partial<Record<NamespaceKind, string>>>;
   readonly files: readonly FileObservation[];

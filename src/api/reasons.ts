@@ -5,6 +5,7 @@ import { DUMP_REASONS } from './dump-reasons.ts';
 import { NODE_REASONS } from './node-reasons.ts';
 import { POLICY_REASONS } from './policy-reasons.ts';
 import type { Reason } from './reason.ts';
+import { REQUEST_REASONS } from './request-reasons.ts';
 
 export type { Reason, ReasonSeverity, ReasonSubject } from './reason.ts';
 
@@ -14,6 +15,7 @@ export const REASONS = {
   ...DUMP_REASONS,
   ...NODE_REASONS,
   ...POLICY_REASONS,
+  ...REQUEST_REASONS,
 } as const satisfies Record<string, Reason>;
 
 export type ReasonCode = keyof typeof REASONS;

@@ -54,10 +54,25 @@ const nodeFields = {
     description:
       'How checkpoints are taken in a cluster: auto (default: by the CRI socket where it is mounted, else by the kubelet), cri, kubelet.',
   }),
-  checkpointsPaused: z
-    .boolean()
-    .default(false)
-    .meta({ description: 'The switch for incidents. true: no checkpoint starts anywhere; default false.' }),
+  kubelet: z
+    .strictObject({
+      port: z
+        .int()
+        .min(1)
+        .max(65_535)
+        .default(10_250)
+        .meta({ description: 'Port of its API; default 10250.' }),
+      caFile: z.string().max(1024).startsWith('/', 'must be an absolute path').nullable().default(null).meta({
+        description:
+          'File on every node with the authority that signed the serving certificate of its kubelet; default: the one that the kubelet made itself, or that of the cluster.',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'The kubelet of each node, for checkpoints by it.' }),
+  checkpointsPaused: z.boolean().default(false).meta({
+    description:
+      'The switch for incidents. true: no checkpoint starts anywhere; new requests are refused, those that wait already go on when it is false again; default false.',
+  }),
   archives: z
     .strictObject({
       directory: z

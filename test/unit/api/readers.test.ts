@@ -133,8 +133,11 @@ describe('spec', () => {
   });
 
   test.each<[unknown, unknown]>([
-    [undefined, { orders: [], deletions: [] }],
-    [{ deletions: [{ requestUID: 'a' }] }, { orders: [], deletions: [{ requestUID: 'a' }] }],
+    [undefined, { orders: [], deletions: [], acknowledgedTriggers: [] }],
+    [
+      { deletions: [{ requestUID: 'a' }] },
+      { orders: [], deletions: [{ requestUID: 'a' }], acknowledgedTriggers: [] },
+    ],
     [{ orders: [{ requestUID: 'a' }] }, null],
   ])('of a node: %j', (spec, wanted) => {
     expect(readCheckpointNodeSpec(anObject({ spec }))).toEqual(wanted);

@@ -12,6 +12,7 @@ const CONTRACT = [
   'MemoryTracking AppArmor Capability',
   'InSync WriteFailed ReadOnlyFileSystem ForeignLineInvalid OverriddenByForeignLine ForeignLimitSuffices HiddenByCrunConf',
   'Contended UnsupportedHost AgentMissing ReadFailed FileImmutable FileMountedOver FileSystemFull FileBeingWritten LateWriteKept',
+  'PodNotFound PodReplaced ContainerNotFound NodeNotServed NodeGone Withdrawn InvalidRequest CheckpointsPaused Queued CheckpointRunning',
   'NoMatchingPods LimitOverCap OptionNotAllowed PlanFull RollingOut AllNodesInSync NodesFailing Audited InvalidPolicy',
 ].flatMap((line) => line.split(' '));
 

@@ -71,6 +71,7 @@ describe('parseOperatorSettings', () => {
         namespaces: null,
         files: 'auto',
         backend: 'auto',
+        kubelet: { port: 10_250, caFile: null },
         profile: 'privileged',
         checkpointsPaused: false,
         minimumScheduleIntervalSeconds: 300,
