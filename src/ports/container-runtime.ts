@@ -1,9 +1,11 @@
 // The port to one container runtime of the node: what runs, with which init process, and how a checkpoint is taken.
 import type { ReasonCode } from '../api/reasons.ts';
 
-/** In the order in which they are asked when nobody says which. "containerd" is whatever answers the CRI. */
+/** Engines of a host, in the order in which they are asked when nobody says which. "containerd" is whatever answers the CRI. */
 export const RUNTIME_NAMES = ['docker', 'podman', 'containerd', 'runc'] as const;
-export type RuntimeName = (typeof RUNTIME_NAMES)[number];
+export type HostRuntimeName = (typeof RUNTIME_NAMES)[number];
+/** In a cluster there is another way to the same containers: the API of the node's kubelet. */
+export type RuntimeName = HostRuntimeName | 'kubelet';
 
 export interface RuntimeContainer {
   readonly runtime: RuntimeName;

@@ -5,6 +5,7 @@ import type { ReasonCode } from '../../api/reasons.ts';
 import { GHOST_LINE, NO_SPACE_LINE, matchDumpFailure, withoutModulePrefix } from './dump-failures.ts';
 import { findTellingErrors, parseDumpLog } from './dump-log.ts';
 import type { DumpLogLine } from './dump-log.ts';
+import { withoutForgedLines } from './forged-lines.ts';
 import { AFTER_DUMP_FAILURES, BEFORE_DUMP_FAILURES, matchRuntimeFailure } from './runtime-failures.ts';
 import type { RuntimeFailure } from './runtime-failures.ts';
 import { parseRuntimeText } from './runtime-text.ts';
@@ -25,8 +26,8 @@ export interface FailureVerdict {
   readonly hint: string;
   /**
    * The deleted file that CRIU named, path raw as the container sees it. Only the first one over the limit is named, so the
-   * bytes are at best a lower bound of the limit needed. And a container can forge log lines by a newline in a file name:
-   * show this, but set no limit from it; a scan has the true number.
+   * bytes are at best a lower bound of the limit needed. And a container that goes to great lengths can forge log lines by
+   * newlines in file names: show this, but set no limit from it; a scan has the true number.
    */
   readonly ghostFile: { readonly path: string; readonly bytes: number } | null;
   /** The line that decided, escaped; for Unclassified up to 20 last lines, joined by newlines. */
@@ -39,7 +40,7 @@ export interface FailureVerdict {
  */
 export function classifyFailure({ runtimeError, dumpLog, timedOut }: CheckpointFailure): FailureVerdict {
   const { statements, quotedErrors } = parseRuntimeText(runtimeError);
-  const logLines = dumpLog === null ? [] : parseDumpLog(dumpLog).lines;
+  const logLines = dumpLog === null ? [] : withoutForgedLines(parseDumpLog(dumpLog).lines);
   const lines = logLines.length > 0 ? logLines : quotedErrors;
   const all = [...statements, ...lines.map(({ text }) => text)];
   if (timedOut) return timedOutVerdict(all);
@@ -116,7 +117,9 @@ function criuVerdict(
   const [first] = candidates;
   if (first === undefined) return null;
   // A full disk shows in one line and then in failures of every later step.
-  const full = lines.find((line) => line.level === 'Error' && NO_SPACE_LINE.test(line.message));
+  const full = lines.find(
+    ({ level, message }) => level === 'Error' && NO_SPACE_LINE.test(withoutModulePrefix(message)),
+  );
   const telling = full === undefined ? candidates : [{ line: full, before: [] }];
   for (const { line, before } of telling) {
     const row = matchDumpFailure({ line, before });

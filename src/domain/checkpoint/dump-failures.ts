@@ -15,21 +15,24 @@ export interface DumpFailure {
   readonly sourceFile?: string;
 }
 
-/** A deleted file over the limit: group 1 is the path (greedy: a path may contain " of "), group 2 the bytes CRIU compared. */
-export const GHOST_LINE = /^Can't dump ghost file (.*) of (\d+) size, increase limit/;
+/** A deleted file over the limit: group 1 is the path (greedy: a path may contain " of ", and newlines), group 2 the bytes CRIU compared. */
+export const GHOST_LINE = /^Can't dump ghost file ([^]*) of (\d+) size, increase limit/;
 
-/** strerror(ENOSPC) at the end of any message. */
-export const NO_SPACE_LINE = /: No space left on device$/;
+/** strerror(ENOSPC) at the end of any message but of those that end in a name of the container. */
+export const NO_SPACE_LINE =
+  /^(?!Can't lookup mount=|Open files on overmounted|The root task has another root|Unable to dump a file system).*: No space left on device$/;
 
-const GPU_MAPPING = /\/dev\/(?:nvidia|dri\/|kfd)|^handle_device_vma plugin failed/;
+const GPU_MAPPING =
+  /^Handling VMA with the following smaps entry: \S+ \S+ \S+ \S+ \d+ +\/dev\/(?:nvidia|dri\/|kfd)|^handle_device_vma plugin failed/;
 
 /** In order: the first row that matches decides. */
 export const DUMP_FAILURES: readonly DumpFailure[] = [
   { reason: 'GhostLimitExceeded', message: GHOST_LINE },
   { reason: 'NoSpace', message: NO_SPACE_LINE },
+  { reason: 'NoSpace', message: /^Can't write to [^:]*$/ },
 
   // Deleted and renamed files: criu/files-reg.c.
-  { reason: 'LinkRemapRequired', message: /^Can't create link remap for .*Use link-remap option/ },
+  { reason: 'LinkRemapRequired', message: /^Can't create link remap for [^]*Use link-remap option/ },
   { reason: 'LinkRemapFailed', message: /^Can't link remap to / },
   { reason: 'PathReused', message: /^Unaccessible path opened \d+:\d+, need \d+:\d+/ },
   { reason: 'MountNotFound', message: /^Can't lookup mount=-?\d+ for fd=-?\d+ path=/ },
@@ -86,9 +89,9 @@ export const DUMP_FAILURES: readonly DumpFailure[] = [
   { reason: 'MountOther', message: /^Mount \d+ has two children with same mountpoint/ },
   { reason: 'MountOther', message: /^The root task has another root than mntns/ },
   { reason: 'MountOther', message: /^Unable to dump a file system for / },
-  { reason: 'MountOther', message: /^\S+ isn't empty$/ },
+  { reason: 'MountOther', message: /^\S+ isn't empty$/, sourceFile: 'filesystems.c' },
   { reason: 'MountOther', message: /^failed to dump fs .*: always fail/ },
-  { reason: 'MountOther', message: /^.* is a fuse mount but not external/ },
+  { reason: 'MountOther', message: /^.* is a fuse mount but not external/, sourceFile: 'filesystems.c' },
   { reason: 'MountOther', message: /^Second binfmt_misc superblock/ },
   { reason: 'MountOther', message: /^(?:binfmt_misc: )?unsupported feature / },
   { reason: 'TmpfsContent', message: /^Can't dump tmpfs content/ },

@@ -1,7 +1,7 @@
 // Reads CRIU's dump.log: lines, levels, outcome, which configuration files were read. Never says what a message means (dump-failures.ts).
 //
 // Trust: a log holds names chosen by the container, and a file name may contain a newline. Any line but the engine's own
-// can therefore be forged by a hostile container. What is read here is good for explaining, never for deciding about limits.
+// can therefore be forged by a hostile container (forged-lines.ts finds most). What is read here is good for explaining, never for deciding about limits.
 
 export type DumpLogLevel = 'Error' | 'Warn' | 'Info';
 

@@ -16,6 +16,12 @@ const PODMAN_HINT =
   'Podman keeps the words of its OCI runtime to itself (see "journalctl -u podman"), but CRIU got no further than its configuration files or was not started at all: run "ghostlimit doctor".';
 const CRIO_HINT =
   'CRI-O: install criu, set enable_criu_support = true under [crio.runtime], then restart crio: it looks for criu only at its start.';
+const KUBELET_OFF_HINT =
+  'The kubelet of the node does not serve checkpoints: set its feature gate ContainerCheckpoint (on since Kubernetes 1.30) and leave enableDebuggingHandlers true.';
+const KUBELET_RIGHT_HINT =
+  "The kubelet knows the agent's account but does not allow it checkpoints: grant the verb create on nodes/checkpoint, and see that the kubelet authorizes by webhook.";
+const REMOVED_AFTERWARDS_HINT =
+  'Start the container without --rm: Podman refuses to checkpoint one that it removes when it ends.';
 
 /**
  * Statements that can only be made before CRIU opened its log: with one of them any dump.log is an older one.
@@ -27,10 +33,14 @@ export const BEFORE_DUMP_FAILURES: readonly RuntimeFailure[] = [
   { reason: 'CriuMissing', statement: /could not load `libcriu\.so/ },
   // containerd 2.1 says both in one text: the end of it tells.
   { reason: 'ConfigInvalid', statement: /criu version: read criu-xprt-cln/, hint: EARLY_FILE_HINT },
-  { reason: 'CriuMissing', statement: /CRIU binary not found or too old|criu binary not found in/ },
+  { reason: 'CriuTooOld', statement: /requires at least CRIU \d+, current version is/ },
+  {
+    reason: 'CriuMissing',
+    statement:
+      /CRIU binary not found or too old|criu binary not found in|failed to (?:retrieve|check for) criu version: /,
+  },
   { reason: 'CriuMissing', statement: /^criu is not in PATH/ },
   { reason: 'CriuTooOld', statement: /CRIU version \d+ must be \d+ or higher/ },
-  { reason: 'CriuTooOld', statement: /requires at least CRIU \d+, current version is/ },
   { reason: 'CriuTooOld', statement: /libcriu is too old/ },
   { reason: 'CriuTooOld', statement: /libcriu RPC config files supported in CRIU >= / },
   { reason: 'Capability', statement: /CRIU needs to have the CAP_SYS_ADMIN or the CAP_CHECKPOINT_RESTORE/ },
@@ -46,22 +56,52 @@ export const BEFORE_DUMP_FAILURES: readonly RuntimeFailure[] = [
   },
   { reason: 'ConfigInvalid', statement: /CRIU version check failed: /, hint: EARLY_FILE_HINT },
 
+  // The kubelet, whose answers come as "kubelet answered CODE: BODY": the page of Go's own multiplexer is said before anything else is looked at.
+  {
+    reason: 'FeatureGateOff',
+    statement: /^kubelet answered 404: 404 page not found/,
+    hint: KUBELET_OFF_HINT,
+  },
+  {
+    reason: 'Unauthorized',
+    statement: /^kubelet answered (?:403: Forbidden|500: Authorization error) \(user=/,
+    hint: KUBELET_RIGHT_HINT,
+  },
+  { reason: 'Unauthorized', statement: /^kubelet answered 401: / },
+  { reason: 'ContainerNotRunning', statement: /^kubelet answered 404: pod does not exist/ },
+
   { reason: 'FeatureGateOff', statement: /experimental feature is disabled by default/ },
   { reason: 'FeatureGateOff', statement: /checkpoint is only supported in experimental mode/ },
   { reason: 'FeatureGateOff', statement: /checkpoint\/restore support not available/, hint: CRIO_HINT },
   { reason: 'FeatureGateOff', statement: /criu support is disabled by configuration/ },
-  { reason: 'RuntimeUnsupported', statement: /method CheckpointContainer not implemented/ },
+  {
+    reason: 'RuntimeUnsupported',
+    statement: /method CheckpointContainer not implemented|unknown method CheckpointContainer /,
+  },
+  {
+    reason: 'RuntimeUnsupported',
+    statement: /CheckpointContainer is only supported in the CRI v1 runtime API/,
+  },
   {
     reason: 'RuntimeUnsupported',
     statement: /not been compiled with checkpoint\/restore support|runc_nocriu/,
   },
   { reason: 'RuntimeUnsupported', statement: /configured runtime does not support checkpoint\/restore/ },
+  {
+    reason: 'RuntimeUnsupported',
+    statement: /cannot checkpoint containers that have been started with '--rm'/,
+    hint: REMOVED_AFTERWARDS_HINT,
+  },
   { reason: 'CheckpointExists', statement: /checkpoint with name .* already exists/ },
   { reason: 'ContainerNotRunning', statement: /no such container/i },
   { reason: 'ContainerNotRunning', statement: /\bcontainer (?:\S+ )?(?:is not running|does not exist)/i },
   { reason: 'ContainerNotRunning', statement: /Container cannot be checkpointed in \S+ state/i },
   { reason: 'ContainerNotRunning', statement: /only CONTAINER_RUNNING containers can be checkpointed/ },
   { reason: 'ContainerNotRunning', statement: /could not find container|when try(?:ing)? to find container/ },
+  {
+    reason: 'ContainerNotRunning',
+    statement: /^kubelet answered 500: .* failed \(container \S+ not found\)/,
+  },
   { reason: 'ContainerNotRunning', statement: /is not running, cannot checkpoint/ },
   { reason: 'Unauthorized', statement: /checkpointing (?:a container )?requires root/ },
   {
@@ -69,11 +109,18 @@ export const BEFORE_DUMP_FAILURES: readonly RuntimeFailure[] = [
     statement: /connect(?::)? (?:EACCES|permission denied)|\b(?:401 Unauthorized|403 Forbidden)\b/,
   },
   { reason: 'Unauthorized', statement: /code = (?:Unauthenticated|PermissionDenied)/ },
+  // CRI-O freezes the container and looks at its bind mounts before it calls the OCI runtime.
+  { reason: 'FreezeFailed', statement: /failed to pause container \S+ before checkpointing: / },
+  { reason: 'MountOther', statement: /unable to stat\(\) ".*": / },
 ];
 
 /** Statements that say something only when neither a fresh dump.log nor a quoted line of it tells more. */
 export const AFTER_DUMP_FAILURES: readonly RuntimeFailure[] = [
   { reason: 'NoSpace', statement: /no space left on device/i },
+  // runc without root cannot even look at its containers (measured, runc 1.3.6).
+  { reason: 'Unauthorized', statement: /^(?:lstat|stat|open|mkdir) \/.*: permission denied$/ },
+  // Who calls on behalf of others has a time-out of its own; CRIU may have come far by then.
+  { reason: 'TimedOut', statement: /code = DeadlineExceeded desc = |code = Canceled desc = / },
   // 3 = ESRCH: the process ended before CRIU could look at it.
   { reason: 'ContainerNotRunning', statement: /criu failed: type \w+ errno 3\b/ },
   // CRIU ended without an answer and without a log: measured for a configuration file that it cannot parse.

@@ -34,6 +34,7 @@ export function summarizeScan(tree: TreeObservation): GhostScan {
       .filter(isLimited)
       .reduce((most, file) => Math.max(most, neededBytes(file)), 0),
     linkRemapRequired: found.some((file) => file.remap !== 'Ghost'),
+    residentBytes: residentBytesOf(tree),
     files: found,
     blockers: foldByCode(remarks.blockers),
     warnings: foldByCode(remarks.warnings),
@@ -43,6 +44,13 @@ export function summarizeScan(tree: TreeObservation): GhostScan {
 /** The ghost-limit in bytes that lets this file pass on every CRIU: below 3.18 the size is compared, since then the allocated bytes. */
 export function neededBytes(file: GhostFile): number {
   return Math.max(file.sizeBytes, file.allocatedBytes);
+}
+
+function residentBytesOf({ processes }: TreeObservation): number {
+  const anonymous = processes.reduce((sum, { anonymousBytes }) => sum + anonymousBytes, 0);
+  // A database whose hundred processes map one buffer holds it once, and CRIU dumps it once.
+  const shared = processes.reduce((most, { sharedMemoryBytes }) => Math.max(most, sharedMemoryBytes), 0);
+  return anonymous + shared;
 }
 
 function judgeProcesses(tree: TreeObservation): { blockers: ScanRemark[]; warnings: ScanRemark[] } {

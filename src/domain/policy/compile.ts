@@ -2,6 +2,12 @@
 import type { CheckpointPolicy, PolicyRetention, PolicyTarget } from '../../api/checkpoint-policy.ts';
 import type { PlanAutoLimit, PlanPolicy, PlanTarget } from '../../api/checkpoint-plan.ts';
 import { parseQuantity, printQuantity } from '../../api/quantity.ts';
+import {
+  refuseSchedule,
+  type ScheduleRefusal,
+  type ScheduleRules,
+  type ScheduleSpec,
+} from '../schedule/schedule-refusal.ts';
 
 export interface CompileSettings {
   readonly maxGhostLimit: number;
@@ -10,10 +16,13 @@ export interface CompileSettings {
   readonly namespaces: readonly string[] | null;
   /** Targets by workloadRef need pods with owners: false on a host without Kubernetes. */
   readonly ownersKnown: boolean;
+  /** Absent: schedules are not served here, and not judged. */
+  readonly schedules?: ScheduleRules;
 }
 
 export interface CompileRefusal {
-  readonly reason: 'LimitOverCap' | 'OptionNotAllowed' | 'InvalidPolicy' | 'NamespaceNotAllowed';
+  readonly reason:
+    'LimitOverCap' | 'OptionNotAllowed' | 'InvalidPolicy' | 'NamespaceNotAllowed' | ScheduleRefusal['reason'];
   /** Names the field, the value and what to do. */
   readonly message: string;
 }
@@ -31,10 +40,7 @@ const DEFAULT_NAMESPACE = 'default';
 export function compilePolicy(policy: CheckpointPolicy, settings: CompileSettings): CompileResult {
   const { metadata, spec } = policy;
   const namespace = metadata.namespace ?? DEFAULT_NAMESPACE;
-  const refusal =
-    namespaceRefusal(namespace, settings) ??
-    optionRefusal(spec.criuOptions ?? [], settings) ??
-    firstTargetRefusal(spec.targets, settings);
+  const refusal = policyRefusal(namespace, spec, settings);
   if (refusal !== null) return { ok: false, refusal };
   return {
     ok: true,
@@ -50,6 +56,20 @@ export function compilePolicy(policy: CheckpointPolicy, settings: CompileSetting
       ...compileRetention(spec.checkpoint?.retention),
     },
   };
+}
+
+/** The first thing that is not allowed; null: nothing. */
+function policyRefusal(
+  namespace: string,
+  { criuOptions = [], targets, checkpoint }: CheckpointPolicy['spec'],
+  settings: CompileSettings,
+): CompileRefusal | null {
+  return (
+    namespaceRefusal(namespace, settings) ??
+    optionRefusal(criuOptions, settings) ??
+    firstTargetRefusal(targets, settings) ??
+    scheduleRefusal(checkpoint, settings)
+  );
 }
 
 /** Whether a policy that was compiled under other settings may still be in force under these. */
@@ -85,6 +105,13 @@ function optionRefusal(
   if (!options.includes('TcpEstablished') || !options.includes('TcpClose')) return null;
   const message = 'spec.criuOptions: "TcpEstablished" and "TcpClose" exclude each other: keep one of them';
   return { reason: 'InvalidPolicy', message };
+}
+
+function scheduleRefusal(
+  spec: ScheduleSpec | undefined,
+  { schedules }: CompileSettings,
+): CompileRefusal | null {
+  return spec === undefined || schedules === undefined ? null : refuseSchedule(spec, schedules);
 }
 
 function firstTargetRefusal(

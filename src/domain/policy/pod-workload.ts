@@ -35,6 +35,13 @@ export function podWorkload({ metadata, spec, status }: PodView): PodWorkload {
   };
 }
 
+/** How long the container may stand still before its kubelet restarts it, seconds; null: it has no liveness probe. */
+export function tolerablePauseSeconds({ spec }: PodView, containerName: string): number | null {
+  const all = [...spec.containers, ...spec.initContainers, ...spec.ephemeralContainers];
+  const probe = all.find(({ name }) => name === containerName)?.livenessProbe ?? null;
+  return probe === null ? null : probe.periodSeconds * probe.failureThreshold;
+}
+
 type ContainerStatuses = PodView['status']['containerStatuses'];
 
 function container(name: string, kind: PodContainer['kind'], statuses: ContainerStatuses): PodContainer {

@@ -62,7 +62,16 @@ export interface ResolvedPolicy {
   readonly policy: PlanPolicy;
   readonly matchedPods: number;
   readonly targets: readonly ResolvedTarget[];
+  /** Of a policy of scope Checkpoint: a container for whose dump its options and those of other policies exclude each other; absent: there is none. */
+  readonly dumpConflict?: DumpConflict;
 }
+
+export interface DumpConflict {
+  readonly containerName: string;
+  readonly pair: OptionPair;
+}
+
+type OptionPair = readonly [CriuOptionName, CriuOptionName];
 
 export interface WantedLines {
   /** null: no ghost-limit line is wanted. */
@@ -71,18 +80,24 @@ export interface WantedLines {
   readonly options: readonly CriuOptionName[];
 }
 
+/** Lines of one dump. */
+export interface DumpLines extends WantedLines {
+  /** Opposites that policies of the container ask for: while it is dumped neither stands, whoever else asks for it. Absent: none. */
+  readonly withheld?: readonly CriuOptionName[];
+}
+
 export const NO_LINES: WantedLines = { ghostLimitBytes: null, options: [] };
 
 export interface DesiredNode extends WantedLines {
   /** Which target set the limit: "namespace/policy target"; "baseGhostLimit"; null when there is no limit. */
   readonly decidedBy: string | null;
   /** Options that exclude each other and were asked for by different policies: none of them is written. */
-  readonly conflicts: readonly (readonly [CriuOptionName, CriuOptionName])[];
+  readonly conflicts: readonly OptionPair[];
   /** Policies with a matching container here, in the order of the plan. */
   readonly policies: readonly ResolvedPolicy[];
 }
 
-const OPPOSITES: readonly (readonly [CriuOptionName, CriuOptionName])[] = [['TcpEstablished', 'TcpClose']];
+const OPPOSITES: readonly OptionPair[] = [['TcpEstablished', 'TcpClose']];
 
 export function targetKey(policy: Pick<PlanPolicy, 'namespace' | 'name'>, targetName: string): string {
   return `${policy.namespace}/${policy.name}/${targetName}`;
@@ -112,8 +127,35 @@ export function resolveNode(input: ResolveInput): DesiredNode {
     decidedBy: highest.limitBytes === 0 ? null : highest.decidedBy,
     options,
     conflicts,
-    policies,
+    policies: withDumpConflicts(policies),
   };
+}
+
+function withDumpConflicts(policies: readonly ResolvedPolicy[]): ResolvedPolicy[] {
+  const optionsOf = new Map<NodeContainer, (readonly CriuOptionName[])[]>();
+  for (const { policy, targets } of policies) {
+    if (policy.mode !== 'Enforce' || policy.options.length === 0) continue;
+    const containers = targets.flatMap(({ matched }) => matched.map(({ container }) => container));
+    for (const container of new Set(containers))
+      optionsOf.set(container, [...(optionsOf.get(container) ?? []), policy.options]);
+  }
+  return policies.map((resolved) => {
+    const dumpConflict = dumpConflictOf(resolved, optionsOf);
+    return dumpConflict === null ? resolved : { ...resolved, dumpConflict };
+  });
+}
+
+function dumpConflictOf(
+  { policy, targets }: ResolvedPolicy,
+  optionsOf: ReadonlyMap<NodeContainer, readonly (readonly CriuOptionName[])[]>,
+): DumpConflict | null {
+  if (policy.scope !== 'Checkpoint' || policy.mode !== 'Enforce') return null;
+  for (const { container } of targets.flatMap(({ matched }) => matched)) {
+    const { conflicts } = combineOptions(optionsOf.get(container) ?? []);
+    const pair = conflicts.find((each) => each.some((option) => policy.options.includes(option)));
+    if (pair !== undefined) return { containerName: container.name, pair };
+  }
+  return null;
 }
 
 function resolvePolicy(policy: PlanPolicy, input: ResolveInput): ResolvedPolicy {
@@ -192,11 +234,14 @@ export function combineOptions(
 
 /**
  * The node's lines with those of a dump that is running (null: none is): the higher limit, the union of the options. Of two opposites that of the dump stays:
- * it is the one that is needed now, and it goes with the dump.
+ * it is the one that is needed now, and it goes with the dump. What the dump's own policies do not agree on stands for nobody as long.
  */
-export function combineLines(node: WantedLines, dump: WantedLines | null): WantedLines {
+export function combineLines(node: WantedLines, dump: DumpLines | null): WantedLines {
   const dumpOptions = combineOptions([dump?.options ?? []]).options;
-  const nodeOptions = node.options.filter((option) => !dumpOptions.some((own) => areOpposites(own, option)));
+  const withheld = dump?.withheld ?? [];
+  const nodeOptions = node.options.filter(
+    (option) => !withheld.includes(option) && !dumpOptions.some((own) => areOpposites(own, option)),
+  );
   const limits = [node.ghostLimitBytes, dump?.ghostLimitBytes ?? null].filter((limit) => limit !== null);
   return {
     ghostLimitBytes: limits.length === 0 ? null : Math.max(...limits),
@@ -210,13 +255,13 @@ function areOpposites(one: CriuOptionName, other: CriuOptionName): boolean {
 
 /**
  * What a checkpoint of one container needs while it is dumped: the limits and options of every enforced policy that means it, whatever its scope.
- * `requiredBytes` is what a scan just found; `autoMatched` tells whether an auto target may still raise the limit.
+ * `requiredBytes` is what a scan just found, 0 to go by what was known before; `autoMatched` tells whether an auto target may raise the limit.
  */
 export function linesForDump(
   input: Pick<ResolveInput, 'policies' | 'peaks'>,
   subject: MatchedContainer,
   requiredBytes: number,
-): WantedLines & { readonly autoMatched: boolean; readonly decidedBy: string | null } {
+): Required<DumpLines> & { readonly autoMatched: boolean; readonly decidedBy: string | null } {
   let ghostLimitBytes: number | null = null;
   let decidedBy: string | null = null;
   let autoMatched = false;
@@ -237,5 +282,7 @@ export function linesForDump(
       }
     }
   }
-  return { ghostLimitBytes, decidedBy, autoMatched, options: combineOptions(options).options };
+  const combined = combineOptions(options);
+  const withheld = combined.conflicts.flat();
+  return { ghostLimitBytes, decidedBy, autoMatched, options: combined.options, withheld };
 }

@@ -17,6 +17,8 @@ export interface AgentIdentity {
 
 /** Where the agent finds the host's files; all other paths that it is told are the host's own. */
 const HOST_ROOT = '/host';
+/** Of containers of the CRI. There is no socket in it. */
+const CONTAINERD_TASKS = '/run/containerd/io.containerd.runtime.v2.task/k8s.io';
 /** A dump may take 600 s (timeoutSeconds), and an agent never leaves one alone. */
 const GRACE_SECONDS = 630;
 
@@ -57,10 +59,11 @@ export const agentDaemonSet =
 export function agentSettings({
   files,
   backend,
+  kubelet,
   profile,
   archives,
-}: OperatorSettings): Pick<NodeSettings, 'files' | 'backend' | 'archives'> {
-  return { files, backend: profile === 'hardened' ? 'kubelet' : backend, archives };
+}: OperatorSettings): Pick<NodeSettings, 'files' | 'backend' | 'kubelet' | 'archives'> {
+  return { files, backend: profile === 'hardened' ? 'kubelet' : backend, kubelet, archives };
 }
 
 function podSpec(settings: OperatorSettings, image: string): Record<string, unknown> {
@@ -80,7 +83,7 @@ function podSpec(settings: OperatorSettings, image: string): Record<string, unkn
         image,
         args: [
           'agent',
-          ...['--host-root', HOST_ROOT],
+          ...['--host-root', HOST_ROOT, ...rights.args],
           ...['--settings-json', JSON.stringify(agentSettings(settings))],
           ...['--listen', `0.0.0.0:${STATUS_PORT.toString()}`],
         ],
@@ -112,6 +115,7 @@ function fromField(name: string, fieldPath: string): Record<string, unknown> {
 }
 
 interface Rights {
+  readonly args: readonly string[];
   readonly pod: Readonly<Record<string, unknown>>;
   readonly container: Readonly<Record<string, unknown>>;
   readonly mounts: readonly Readonly<Record<string, unknown>>[];
@@ -120,6 +124,7 @@ interface Rights {
 
 /** /etc/criu, /proc and the runtime's socket on any distribution: the whole host. What is mounted there later is seen too. */
 const PRIVILEGED: Rights = {
+  args: [],
   pod: { hostPID: true },
   container: { privileged: true },
   mounts: [{ name: 'host', mountPath: HOST_ROOT, mountPropagation: 'HostToContainer' }],
@@ -129,7 +134,7 @@ const PRIVILEGED: Rights = {
 interface HostDirectory {
   readonly name: string;
   readonly path: string;
-  readonly type: 'Directory' | 'DirectoryOrCreate';
+  readonly type: 'Directory' | 'DirectoryOrCreate' | 'File';
   readonly readOnly?: true;
 }
 
@@ -137,7 +142,7 @@ interface HostDirectory {
  * No privilege, no namespace of the host, no socket of a runtime; these directories only. Root on files that belong to
  * root needs no capability; the three are what looking into processes for ghost files needs.
  */
-function hardened({ archives }: OperatorSettings): Rights {
+function hardened({ archives, kubelet }: OperatorSettings): Rights {
   const directories: readonly HostDirectory[] = [
     { name: 'criu', path: '/etc/criu', type: 'DirectoryOrCreate' },
     { name: 'state', path: DEFAULT_STATE_DIRECTORY, type: 'DirectoryOrCreate' },
@@ -147,9 +152,17 @@ function hardened({ archives }: OperatorSettings): Rights {
     { name: 'kubelet-checkpoints', path: '/var/lib/kubelet/checkpoints', type: 'DirectoryOrCreate' },
     // The kubelet's serving certificate, against which its answers are verified.
     { name: 'kubelet-pki', path: '/var/lib/kubelet/pki', type: 'Directory', readOnly: true },
+    ...(kubelet.caFile === null
+      ? []
+      : [{ name: 'kubelet-ca', path: kubelet.caFile, type: 'File', readOnly: true } as const]),
     { name: 'proc', path: '/proc', type: 'Directory', readOnly: true },
+    // Whether a container is still frozen.
+    { name: 'cgroup', path: '/sys/fs/cgroup', type: 'Directory', readOnly: true },
+    // CRIU's log of a failed dump, which says why, and what containers were made with; empty where another runtime is used.
+    { name: 'containerd-tasks', path: CONTAINERD_TASKS, type: 'DirectoryOrCreate', readOnly: true },
   ];
   return {
+    args: ['--confined'],
     pod: {},
     container: {
       privileged: false,
@@ -160,7 +173,8 @@ function hardened({ archives }: OperatorSettings): Rights {
     mounts: directories.map(({ name, path, readOnly }) => ({
       name,
       mountPath: `${HOST_ROOT}${path}`,
-      ...(readOnly === true && { readOnly }),
+      // /proc and /sys/fs/cgroup have mounts in them, which a plain readOnly leaves writable (measured): cgroup v1 whole.
+      ...(readOnly === true && { readOnly, recursiveReadOnly: 'IfPossible' }),
     })),
     volumes: directories.map(({ name, path, type }) => ({ name, hostPath: { path, type } })),
   };

@@ -108,7 +108,7 @@ function policyReport(
 }
 
 function policyState(
-  { policy, targets }: ResolvedPolicy,
+  { policy, targets, dumpConflict }: ResolvedPolicy,
   { desired, files }: NodeReportInput,
   failing: FileReport | null,
 ): Pick<PolicyReport, 'state' | 'reason' | 'message'> {
@@ -126,6 +126,14 @@ function policyState(
       `target ${blind.name} learns its limit, but not all could be seen: ${blind.blindness ?? ''}`,
     );
     return { state: 'Failing', reason: 'ScanFailed', message };
+  }
+  if (dumpConflict !== undefined) {
+    const container = printable(dumpConflict.containerName, 253);
+    return {
+      state: 'Failing',
+      reason: 'OptionConflict',
+      message: `${dumpConflict.pair.join(' and ')} are asked for by policies of container ${container} and exclude each other: neither is in force while it is dumped`,
+    };
   }
   if (policy.scope === 'Checkpoint') {
     return {

@@ -7,6 +7,9 @@ import { printQuantity } from '../../api/quantity.ts';
 import { isReasonCode, REASONS, type ReasonCode } from '../../api/reasons.ts';
 import type { PolicyVerdict } from '../plan/plan-namespace.ts';
 
+/** Of the conditions it alone is the schedule's: domain/schedule/round-outcome.ts. */
+export const CHECKPOINTS_HEALTHY = 'CheckpointsHealthy';
+
 /** Problems shown on one policy; the counts tell of the others. */
 export const SHOWN_PROBLEMS = 10;
 
@@ -49,6 +52,20 @@ interface JudgedNode extends PolicyNode {
   readonly state: NodeState;
 }
 
+/** The status without what the schedule's loop writes: the other writer neither compares nor repeats it. */
+export function withoutSchedule(status: CheckpointPolicyStatus | null): CheckpointPolicyStatus | null {
+  if (status === null) return null;
+  const {
+    lastCheckpoint: _last,
+    lastScheduleTime: _lastTime,
+    nextScheduleTime: _next,
+    activeRound: _active,
+    ...own
+  } = status;
+  return { ...own, conditions: own.conditions.filter(({ type }) => type !== CHECKPOINTS_HEALTHY) };
+}
+
+/** All but what the schedule says. */
 export function rollUpPolicy(input: PolicyStatusInput): CheckpointPolicyStatus {
   const judged = input.nodes.map((node) => ({ ...node, state: stateOf(node, input) }));
   const nodes = judged.filter(({ state }) => state.kind !== 'Gone');

@@ -51,11 +51,13 @@ describe('a recorded dump.log', () => {
     });
   });
 
-  test('a name with a newline forges the line: file and number are what the container wants them to be', () => {
-    // Why nothing may be raised to this number: the file really holds 2,715,648 bytes.
+  test('a name with newlines that holds a line of its own is a name all the same', () => {
     const verdict = classifyFailure({ runtimeError: RUNC_1_1, dumpLog: log('forged'), timedOut: false });
     expect(verdict.reason).toBe('GhostLimitExceeded');
-    expect(verdict.ghostFile).toEqual({ path: '-etc-passwd', bytes: 9 });
+    const path =
+      "/tmp/x\n(00.1) Error (criu_files-reg.c:1031): Can't dump ghost file -etc-passwd of 9 size, increase limit\nrest";
+    expect(verdict.ghostFile).toEqual({ path, bytes: 2715648 });
+    expect(verdict.message).toContain('/tmp/x\\n(00.1) Error');
   });
 
   test('a number that no file can have is not passed on', () => {
@@ -67,7 +69,7 @@ describe('a recorded dump.log', () => {
 
   test('a path may hold what stands around it in the message, and is shown escaped', () => {
     const line =
-      "Error (criu/files-reg.c:1031): Can't dump ghost file /tmp/a of 5 size, increase limit\u001b[2J of 2715648 size, increase limit";
+      "(00.1) Error (criu/files-reg.c:1031): Can't dump ghost file /tmp/a of 5 size, increase limit\u001b[2J of 2715648 size, increase limit";
     const verdict = classifyFailure({ runtimeError: '', dumpLog: line, timedOut: false });
     expect(verdict.ghostFile).toEqual({ path: '/tmp/a of 5 size, increase limit\u001b[2J', bytes: 2715648 });
     expect(verdict.message).toContain('/tmp/a of 5 size, increase limit\\x1b[2J: its 2715648 bytes');

@@ -227,6 +227,8 @@ describe('findInternalDevices', () => {
         state: 'S',
         threadCount: 1,
         tracerPid: 0,
+        anonymousBytes: 0,
+        sharedMemoryBytes: 0,
         namespaces: {},
         files,
         anonymousInodes: [],

@@ -39,6 +39,8 @@ function aProcess(pid: number, changes: Partial<ProcessObservation> = {}): Proce
     state: 'S',
     threadCount: 1,
     tracerPid: 0,
+    anonymousBytes: 0,
+    sharedMemoryBytes: 0,
     namespaces: { pid: 'pid:[1]', ipc: 'ipc:[2]', mnt: 'mnt:[3]' },
     files: [],
     anonymousInodes: [],
@@ -98,6 +100,35 @@ describe('the limit', () => {
   test.each(cases)('%s', (_, tree, requiredGhostLimitBytes, linkRemapRequired) => {
     expect(summarizeScan(tree)).toMatchObject({ requiredGhostLimitBytes, linkRemapRequired });
   });
+});
+
+test.each([
+  ['no process', [], 0],
+  [
+    'memory of its own adds up',
+    [
+      [100, 0],
+      [20, 0],
+      [3, 0],
+    ],
+    123,
+  ],
+  [
+    'shared memory counts once: CRIU dumps it once',
+    [
+      [100, 4000],
+      [100, 4096],
+      [100, 16],
+    ],
+    4396,
+  ],
+])('the memory: %s', (_sentence, processes, residentBytes) => {
+  const tree = aTree(
+    processes.map(([anonymousBytes = 0, sharedMemoryBytes = 0], index) =>
+      aProcess(10 + index, { anonymousBytes, sharedMemoryBytes }),
+    ),
+  );
+  expect(summarizeScan(tree).residentBytes).toBe(residentBytes);
 });
 
 describe('the files', () => {

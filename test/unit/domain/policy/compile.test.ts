@@ -151,3 +151,25 @@ describe('isStillAllowed: a plan of earlier settings under those of now', () => 
     expect(isStillAllowed(policy, { ...SETTINGS, ...changes })).toBe(expected);
   });
 });
+
+describe('a schedule', () => {
+  const document = (checkpoint: unknown): unknown => aPolicyDocument({ checkpoint });
+  const schedules = { minimumIntervalSeconds: 300, isTimeZone: (name: string) => name === 'Etc/UTC' };
+
+  test('that may be used is no part of the plan', () => {
+    const result = compiled(document({ schedule: '*/5 * * * *', timeZone: 'Etc/UTC' }), { schedules });
+    expect(result).toEqual(compiled(aPolicyDocument(), { schedules }));
+  });
+
+  test.each<[string, unknown, string]>([
+    ['more often than the setting', { schedule: '* * * * *' }, 'ScheduleTooFrequent'],
+    ['of no such hour', { schedule: '0 24 * * *' }, 'ScheduleInvalid'],
+    ['in no such time zone', { schedule: '0 2 * * *', timeZone: 'Mars/Phobos' }, 'ScheduleInvalid'],
+  ])('%s is refused', (_, checkpoint, reason) => {
+    expect(compiled(document(checkpoint), { schedules })).toMatchObject({ ok: false, refusal: { reason } });
+  });
+
+  test('is not judged where none are served', () => {
+    expect(compiled(document({ schedule: '* * * * *' })).ok).toBe(true);
+  });
+});

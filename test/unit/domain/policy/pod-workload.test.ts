@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { PodViewSchema, podCounts } from '../../../../src/api/core-views.ts';
-import { podWorkload } from '../../../../src/domain/policy/pod-workload.ts';
+import { podWorkload, tolerablePauseSeconds } from '../../../../src/domain/policy/pod-workload.ts';
 
 const pod = (changes: Record<string, unknown> = {}): unknown => ({
   metadata: {
@@ -52,4 +52,22 @@ test.each([
   ['failed', { status: { phase: 'Failed' } }, false],
 ])('%s counts: %j', (_, changes, counts) => {
   expect(podCounts(PodViewSchema.parse(pod(changes)))).toBe(counts);
+});
+
+test.each([
+  ['app', 40],
+  ['web', 30],
+  ['plain', null],
+  ['setup', 6],
+  ['nobody', null],
+])('%s may stand still for %j seconds', (name, seconds) => {
+  const spec = {
+    containers: [
+      { name: 'app', livenessProbe: { periodSeconds: 20, failureThreshold: 2, httpGet: {} } },
+      { name: 'web', livenessProbe: { exec: {} } },
+      { name: 'plain' },
+    ],
+    initContainers: [{ name: 'setup', livenessProbe: { periodSeconds: 2 } }],
+  };
+  expect(tolerablePauseSeconds(PodViewSchema.parse(pod({ spec })), name)).toBe(seconds);
 });

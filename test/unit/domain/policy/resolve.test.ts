@@ -233,6 +233,45 @@ describe('lines that stand together', () => {
   });
 });
 
+test("what a dump's own policies do not agree on stands for nobody meanwhile", () => {
+  const node = { ghostLimitBytes: 2 * MI, options: ['FileLocks', 'TcpEstablished'] as const };
+  const withheld = ['TcpEstablished', 'TcpClose'] as const;
+  expect(combineLines(node, { ghostLimitBytes: null, options: ['LinkRemap'], withheld })).toEqual({
+    ghostLimitBytes: 2 * MI,
+    options: ['FileLocks', 'LinkRemap'],
+  });
+});
+
+describe('options that policies of one container ask for and that exclude each other', () => {
+  const keep = forApp('web', 3, { name: 'keep', scope: 'Checkpoint', options: ['TcpEstablished'] });
+  const drop = forApp('web', 3, { name: 'drop', scope: 'Checkpoint', options: ['TcpClose'] });
+  const conflicts = (...policies: PlanPolicy[]) =>
+    resolve({ policies }).policies.map(({ dumpConflict }) => dumpConflict);
+  const conflict = { containerName: 'web', pair: ['TcpEstablished', 'TcpClose'] };
+
+  test.each<[string, PlanPolicy[], unknown[]]>([
+    ['two of scope Checkpoint', [keep, drop], [conflict, conflict]],
+    [
+      'with one of the node: that one stands for the others',
+      [keep, { ...drop, scope: 'Node' }],
+      [conflict, undefined],
+    ],
+    ['one of them audits', [keep, { ...drop, mode: 'Audit' }], [undefined, undefined]],
+    [
+      'of other containers',
+      [keep, forApp('db', 3, { scope: 'Checkpoint', options: ['TcpClose'] })],
+      [undefined, undefined],
+    ],
+    [
+      'a policy with other options is not touched',
+      [keep, drop, forApp('web', 3, { options: ['FileLocks'] })],
+      [conflict, conflict, undefined],
+    ],
+  ])('%s', (_sentence, policies, expected) => {
+    expect(conflicts(...policies)).toEqual(expected);
+  });
+});
+
 describe('linesForDump: what the dump of one container needs', () => {
   const workload = aWorkload('web');
   const [container] = workload.containers;
@@ -246,7 +285,16 @@ describe('linesForDump: what the dump of one container needs', () => {
       'both scopes count',
       [forApp('web', 3), forApp('web', 9, { scope: 'Checkpoint', options: ['TcpClose'] })],
       0,
-      { ghostLimitBytes: 9 * MI, options: ['TcpClose'], decidedBy: 'default/web t' },
+      { ghostLimitBytes: 9 * MI, options: ['TcpClose'], withheld: [], decidedBy: 'default/web t' },
+    ],
+    [
+      'of opposites neither',
+      [
+        forApp('web', 3, { options: ['FileLocks', 'TcpClose'] }),
+        forApp('web', 3, { options: ['TcpEstablished'] }),
+      ],
+      0,
+      { options: ['FileLocks'], withheld: ['TcpEstablished', 'TcpClose'] },
     ],
     [
       'policies of other containers do not',

@@ -42,6 +42,7 @@ interface ContainerView {
     readonly name: string;
     readonly mountPath: string;
     readonly readOnly?: boolean;
+    readonly recursiveReadOnly?: string;
   }[];
 }
 
@@ -89,7 +90,7 @@ test('with default settings', () => {
                 '--host-root',
                 '/host',
                 '--settings-json',
-                '{"files":"auto","backend":"auto","archives":{"directory":"/var/lib/ghostlimit/checkpoints","maxTotalSize":53687091200,"minFreePercent":15}}',
+                '{"files":"auto","backend":"auto","kubelet":{"port":10250,"caFile":null},"archives":{"directory":"/var/lib/ghostlimit/checkpoints","maxTotalSize":53687091200,"minFreePercent":15,"others":"keep"}}',
                 '--listen',
                 '0.0.0.0:9808',
               ],
@@ -182,6 +183,7 @@ describe('what starts every agent anew', () => {
   test.each<[string, unknown]>([
     ['files', { files: ['runc.conf'] }],
     ['backend', { backend: 'cri' }],
+    ['the port of the kubelets', { kubelet: { port: 10_251 } }],
     ['archives', { archives: { minFreePercent: 20 } }],
     ['profile', { profile: 'hardened' }],
   ])('%s', (_key, input) => {
@@ -199,6 +201,8 @@ describe('profile hardened', () => {
       { path: '/var/lib/kubelet/checkpoints', type: 'DirectoryOrCreate' },
       { path: '/var/lib/kubelet/pki', type: 'Directory' },
       { path: '/proc', type: 'Directory' },
+      { path: '/sys/fs/cgroup', type: 'Directory' },
+      { path: '/run/containerd/io.containerd.runtime.v2.task/k8s.io', type: 'DirectoryOrCreate' },
     ]);
     expect(containers.map(({ securityContext }) => securityContext)).toEqual([
       {
@@ -215,9 +219,17 @@ describe('profile hardened', () => {
 
   test('what is only read is mounted so', () => {
     const { volumeMounts } = agentOf({ profile: 'hardened' });
-    expect(
-      volumeMounts.filter(({ readOnly }) => readOnly === true).map(({ mountPath }) => mountPath),
-    ).toEqual(['/host/var/lib/kubelet/pki', '/host/proc']);
+    const onlyRead = volumeMounts.filter(({ readOnly }) => readOnly === true);
+    expect(onlyRead.map(({ mountPath }) => mountPath)).toEqual([
+      '/host/var/lib/kubelet/pki',
+      '/host/proc',
+      '/host/sys/fs/cgroup',
+      '/host/run/containerd/io.containerd.runtime.v2.task/k8s.io',
+    ]);
+    // And the mounts below them.
+    expect(onlyRead.map(({ recursiveReadOnly }) => recursiveReadOnly)).toEqual(
+      onlyRead.map(() => 'IfPossible'),
+    );
   });
 
   test('every mount has its volume', () => {
@@ -225,6 +237,19 @@ describe('profile hardened', () => {
     const { volumeMounts } = agentOf({ profile: 'hardened', archives: { directory: '/data/checkpoints' } });
     expect(volumeMounts.map(({ name }) => name)).toEqual(volumes.map(({ name }) => name));
     expect(volumeMounts).toContainEqual({ name: 'archives', mountPath: '/host/data/checkpoints' });
+  });
+
+  test('the agent is told that it sees only a part of the host', () => {
+    expect(agentOf({ profile: 'hardened' }).args).toContain('--confined');
+    expect(agentOf({}).args).not.toContain('--confined');
+  });
+
+  test('an authority of the kubelets that the settings name is mounted', () => {
+    const input = { profile: 'hardened', kubelet: { caFile: '/etc/kubernetes/kubelet-ca.crt' } };
+    expect(podOf(input).volumes).toContainEqual({
+      name: 'kubelet-ca',
+      hostPath: { path: '/etc/kubernetes/kubelet-ca.crt', type: 'File' },
+    });
   });
 
   test('checkpoints go through the kubelet', () => {

@@ -165,6 +165,11 @@ describe('policies', () => {
       ),
       'Failing OptionConflict',
     ],
+    [
+      'options that exclude each other in the dump of a container',
+      stateOf({}, { desired: withDumpConflict(desiredOf(aPlanPolicy({ scope: 'Checkpoint' }))) }),
+      'Failing OptionConflict',
+    ],
   ])('%s', (_sentence, found, expected) => {
     expect(found).toBe(expected);
   });
@@ -206,3 +211,8 @@ test.each([
 ])('isInForce(%s) is %s', (state, expected) => {
   expect(isInForce(state)).toBe(expected);
 });
+
+function withDumpConflict(desired: DesiredNode): DesiredNode {
+  const dumpConflict = { containerName: 'web', pair: ['TcpEstablished', 'TcpClose'] as const };
+  return { ...desired, policies: desired.policies.map((resolved) => ({ ...resolved, dumpConflict })) };
+}
