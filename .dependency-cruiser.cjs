@@ -65,7 +65,10 @@ module.exports = {
     {
       name: 'fs-only-at-the-edge',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(adapters/(host|proc|runtimes|process|policy-folder)|codegen)/' },
+      from: {
+        path: '^src/',
+        pathNot: '^src/(adapters/(archives|host|proc|runtimes|process|policy-folder)|codegen)/',
+      },
       to: { path: core(['fs', 'fs/promises']) },
     },
     {
@@ -91,6 +94,12 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/adapters/ini/' },
       to: { path: npm(['ini']) },
+    },
+    {
+      name: 'croner-only-in-adapters-cron',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/adapters/cron/' },
+      to: { path: npm(['croner']) },
     },
     {
       name: 'kubernetes-client-only-in-adapters-kube',

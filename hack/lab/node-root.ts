@@ -17,7 +17,7 @@ export type NodeRelease = 'sid' | 'trixie';
 
 /**
  * libcriu2 is what crun loads for a checkpoint; libstdc++6 and libatomic1 are what Node needs; e2fsprogs and xfsprogs
- * make disks for the oracle and for power cuts.
+ * make disks for the oracle and for power cuts. checkpointctl (sid) reads archives for comparison.
  */
 const SHARED_PACKAGES = [
   ...['criu', 'libcriu2', 'runc', 'crun', 'podman', 'containernetworking-plugins'],
@@ -26,7 +26,7 @@ const SHARED_PACKAGES = [
   ...['jq', 'bc', 'libstdc++6', 'libatomic1'],
 ];
 const NODE_PACKAGES: Record<NodeRelease, readonly string[]> = {
-  sid: [...SHARED_PACKAGES, 'containerd', 'docker.io', 'docker-cli'],
+  sid: [...SHARED_PACKAGES, 'containerd', 'docker.io', 'docker-cli', 'checkpointctl'],
   trixie: SHARED_PACKAGES,
 };
 const JRE_PACKAGES = ['openjdk-21-jre-headless', 'busybox-static'];

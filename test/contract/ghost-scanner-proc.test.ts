@@ -30,6 +30,24 @@ async function scanPython(program: string): Promise<GhostScan> {
 
 const withoutRemarks = { blockers: [], warnings: [] };
 
+describe('the memory that a dump would write', () => {
+  test('anonymous memory of every process, shared memory once', async () => {
+    const bare = (await scanPython('ready()')).residentBytes;
+    const scan = await scanPython(`
+shared = mmap.mmap(-1, 33554432); shared.write(b"s" * 33554432)
+def work():
+    global own; own = b"c" * 67108864
+    for page in range(0, 33554432, 4096): shared[page]
+fork_child(work)
+own = b"p" * 67108864
+time.sleep(0); ready()`);
+    // Two interpreters, 64 MiB in each, 32 MiB that both map; the rest is what an interpreter moves by.
+    const extra = scan.residentBytes - 2 * bare;
+    expect(extra).toBeGreaterThanOrEqual((64 + 64 + 32 - 16) * MIB);
+    expect(extra).toBeLessThan((64 + 64 + 32 + 24) * MIB);
+  });
+});
+
 describe('a ghost file', () => {
   test('open and unlinked, on three descriptors', async () => {
     const folder = makeFolder();

@@ -88,6 +88,7 @@ describe.each([
       pid: parent,
       requiredGhostLimitBytes: 0,
       linkRemapRequired: false,
+      residentBytes: expect.any(Number),
       files: [],
       blockers: [],
       warnings: [],

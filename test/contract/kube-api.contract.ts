@@ -363,6 +363,29 @@ export function kubeApiContract(name: string, makeWorld: () => Promise<KubeWorld
     });
 
     describe('apply', () => {
+      test('bound to what was read: a stale resourceVersion is 409, and an object that is gone is not made again', async () => {
+        const first = await api.apply(WIDGETS, widget({ color: 'red' }), unforced);
+        const { uid = '', resourceVersion = '' } = first.metadata;
+        const second = await api.apply(
+          WIDGETS,
+          widget({ color: 'blue' }, { uid, resourceVersion }),
+          unforced,
+        );
+        expect(second['spec']).toMatchObject({ color: 'blue' });
+        for (const subresource of [{}, { subresource: 'status' }] as const) {
+          const stale = widget({ color: 'red' }, { resourceVersion });
+          await expect(
+            api.apply(WIDGETS, stale, { ...unforced, ...subresource, force: true }),
+          ).rejects.toMatchObject({ status: 409, reason: 'Conflict' });
+        }
+        await api.delete(WIDGETS, ref);
+        await expect(api.apply(WIDGETS, widget({ color: 'red' }, { uid }), unforced)).rejects.toMatchObject({
+          status: 409,
+          reason: 'Conflict',
+        });
+        expect(await api.get(WIDGETS, ref)).toBeNull();
+      });
+
       test('creates, and changes what is there', async () => {
         const first = await api.apply(WIDGETS, widget({ color: 'red' }), unforced);
         expect(first).toMatchObject({ spec: { color: 'red', size: 1 }, metadata: { generation: 1 } });

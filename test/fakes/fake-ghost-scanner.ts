@@ -4,6 +4,8 @@ import { ScanFailed, type GhostScanner } from '../../src/ports/ghost-scanner.ts'
 
 export interface FakeProcess {
   readonly parentPid?: number;
+  /** Default 0. */
+  readonly residentBytes?: number;
   readonly files?: readonly GhostFile[];
   readonly blockers?: readonly ScanRemark[];
   readonly warnings?: readonly ScanRemark[];
@@ -63,6 +65,7 @@ export class FakeGhostScanner implements GhostScanner {
         ...limited.map((file) => Math.max(file.sizeBytes, file.allocatedBytes)),
       ),
       linkRemapRequired: files.some((file) => file.remap !== 'Ghost'),
+      residentBytes: tree.reduce((sum, { residentBytes = 0 }) => sum + residentBytes, 0),
       files: files.toSorted((a, b) => b.sizeBytes - a.sizeBytes),
       blockers: tree.flatMap((process) => process.blockers ?? []),
       warnings: tree.flatMap((process) => process.warnings ?? []),

@@ -14,7 +14,11 @@ import {
 } from '../../src/node-engine/node-engine.ts';
 import { createNodeInspector } from '../../src/node-engine/node-inspector.ts';
 import { createRuntimeWorkloadSource } from '../../src/node-engine/runtime-workloads.ts';
-import { takeCheckpoint, type CheckpointParts } from '../../src/node-engine/take-checkpoint.ts';
+import {
+  takeCheckpoint,
+  type CheckpointOrder,
+  type CheckpointParts,
+} from '../../src/node-engine/take-checkpoint.ts';
 import type { HostFacts } from '../../src/ports/host-facts.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { NodeMetrics } from '../../src/ports/node-metrics.ts';
@@ -53,6 +57,8 @@ export class FakeNode {
   readonly metrics: NodeMetrics = fakeMetrics(this.measured);
   settings: NodeSettings;
   criuVersion: string | null = '4.2.1';
+  /** Free bytes by directory, for checkpoints; a directory that is not named has a terabyte. */
+  readonly freeBytes = new Map<string, number>();
 
   constructor(files: Readonly<Record<string, string>> = {}, settings: Record<string, unknown> = {}) {
     this.files = new FakeHostFiles(files);
@@ -106,13 +112,20 @@ export class FakeNode {
     const state = this.state.asProcess(COMMAND_PID);
     const { policies } = await readKnownPolicies(null, openDocuments(state, this.log));
     const { scanner, files, clock, log, metrics, settings, criuVersion } = this;
-    return { scanner, files, clock, log, metrics, settings, criuVersion, policies, state };
+    const space = (directory: string) =>
+      Promise.resolve({ freeBytes: this.freeBytes.get(directory) ?? 2 ** 40, totalBytes: 2 ** 41 });
+    const archives = { space };
+    return { scanner, files, clock, log, metrics, settings, criuVersion, policies, state, archives };
   }
 
-  async checkpoint(name: string, timeoutMs = 120_000): Promise<ContainerResult> {
+  async checkpoint(
+    name: string,
+    timeoutMs = 120_000,
+    order: Partial<CheckpointOrder> = {},
+  ): Promise<ContainerResult> {
     const [subject] = await gatherSubjects([this.runtime], name, null);
     if (subject === undefined) throw new Error(`no container ${name}`);
-    return takeCheckpoint({ subject, timeoutMs }, await this.checkpointParts());
+    return takeCheckpoint({ subject, timeoutMs, ...order }, await this.checkpointParts());
   }
 
   /** A container and its init process, which holds `ghosts`: path → bytes. */

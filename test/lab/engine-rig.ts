@@ -30,7 +30,7 @@ const HANG_SCRIPT = '/run/hang.sh';
 const HANGING = '/run/hanging';
 const LET_GO = '/run/let-go';
 
-const silent: Log = {
+export const silent: Log = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,
@@ -101,8 +101,13 @@ export function ghostProgram(ghostBytes: number): string[] {
 
 let started = 0;
 
-export async function labRig(node: LabNode, engine: LabEngine): Promise<RuntimeRig> {
-  const runtime = await runtimeNamed(node, engine.name);
+/** Of the engine's own adapter, unless `adapter` is another way to it. */
+export async function labRig(
+  node: LabNode,
+  engine: LabEngine,
+  adapter: ContainerRuntime | null = null,
+): Promise<RuntimeRig> {
+  const runtime = adapter ?? (await runtimeNamed(node, engine.name));
   // Asked once: Podman answers no question about a container while it is dumped.
   const pids = new Map<string, number>();
   const counterOf = async (id: string): Promise<string> =>

@@ -118,10 +118,15 @@ export const nodeFileCalls: FileCalls = {
     await promisify<string, number>(fs.mkdir)(path, mode);
   },
   rmdir: promisify<string>(fs.rmdir),
-  writersOf: findWriters,
+  writersOf: (file, name) => findWriters(file, name),
   watchFile: watchOpenFile,
   watchDirectory,
 };
+
+/** The same, with other processes looked up in another /proc: for a container whose own one shows none but its own. */
+export function fileCallsWithProc(procRoot: string): FileCalls {
+  return { ...nodeFileCalls, writersOf: (file, name) => findWriters(file, name, procRoot) };
+}
 
 /** The kernel puts the watch on the file itself, also when it has no name any more. Without one (inotify limit) the next look finds what changed. */
 function watchOpenFile(fd: number, onChange: () => void): () => void {

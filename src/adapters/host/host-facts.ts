@@ -5,13 +5,15 @@ import type { HostFacts } from '../../ports/host-facts.ts';
 import { CommandNotFound, type ProcessRunner } from '../../ports/process-runner.ts';
 
 const CRIU_TIMEOUT_MS = 10_000;
+const CANNOT_BE_ASKED = '';
 
-export function createHostFacts(runner: ProcessRunner, procRoot = '/proc'): HostFacts {
+/** `runner` null: programs of the host cannot be run from here. */
+export function createHostFacts(runner: ProcessRunner | null, procRoot = '/proc'): HostFacts {
   return {
     read: async () => ({
       nodeName: await readKernelName(procRoot, 'hostname'),
       kernelVersion: await readKernelName(procRoot, 'osrelease'),
-      criuVersion: await readCriuVersion(runner),
+      criuVersion: runner === null ? CANNOT_BE_ASKED : await readCriuVersion(runner),
     }),
   };
 }

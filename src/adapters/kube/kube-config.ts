@@ -27,6 +27,8 @@ function load(config: KubeConfig, source: KubeConfigSource): void {
   switch (source.from) {
     case 'Default':
       config.loadFromDefault();
+      if (isGuess(config))
+        throw new Error('there is no kubeconfig: KUBECONFIG is not set, and ~/.kube/config is not there');
       return;
     case 'Cluster':
       if ((process.env['KUBERNETES_SERVICE_HOST'] ?? '') === '')
@@ -39,6 +41,14 @@ function load(config: KubeConfig, source: KubeConfigSource): void {
     case 'Text':
       config.loadFromString(source.text);
   }
+}
+
+/** Where it finds nothing the library goes on with a server that nobody named. Source: its loadFromDefault. */
+function isGuess(config: KubeConfig): boolean {
+  return (
+    config.getCurrentContext() === 'loaded-context' &&
+    config.getCurrentCluster()?.server === 'http://localhost:8080'
+  );
 }
 
 // The library keeps the token of a file for a minute. A token that was replaced because it was about to expire, or was revoked, is wrong by then;

@@ -61,6 +61,8 @@ export function gatherProcess(source: ProcessSource, ordinary: OrdinaryFiles): G
       state: status.state,
       threadCount: status.threadCount,
       tracerPid: status.tracerPid,
+      anonymousBytes: status.anonymousBytes,
+      sharedMemoryBytes: status.sharedMemoryBytes,
       namespaces: source.namespaces,
       files,
       anonymousInodes: descriptors.anonymousInodes,

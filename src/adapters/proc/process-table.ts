@@ -12,6 +12,8 @@ export interface ProcessStatus {
   readonly threadGroupId: number;
   readonly threadCount: number;
   readonly tracerPid: number;
+  readonly anonymousBytes: number;
+  readonly sharedMemoryBytes: number;
 }
 
 /**
@@ -44,6 +46,9 @@ export function readStatus(procRoot: string, pid: number): ProcessStatus | Absen
     threadGroupId: Number(field('Tgid')),
     threadCount: Number(field('Threads')),
     tracerPid: Number(field('TracerPid')),
+    // In kB; a process that has ended has no such lines.
+    anonymousBytes: (Number(field('RssAnon')) + Number(field('HugetlbPages'))) * 1024,
+    sharedMemoryBytes: Number(field('RssShmem')) * 1024,
   };
 }
 

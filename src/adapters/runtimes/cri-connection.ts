@@ -13,8 +13,9 @@ const ANSWER_TIMEOUT_MS = 30_000;
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 /** gRPC's codes that are told apart here. */
 export const GRPC: Readonly<
-  Record<'deadlineExceeded' | 'notFound' | 'unimplemented' | 'unavailable', number>
+  Record<'unknown' | 'deadlineExceeded' | 'notFound' | 'unimplemented' | 'unavailable', number>
 > = {
+  unknown: 2,
   deadlineExceeded: 4,
   notFound: 5,
   unimplemented: 12,

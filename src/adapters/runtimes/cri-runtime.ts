@@ -1,7 +1,6 @@
 // The containers of a node as its CRI runtime (containerd) knows them, and checkpoints through the CRI. Never starts, stops or changes a container.
 import { chmod, mkdir, rm, stat } from 'node:fs/promises';
 import * as posix from 'node:path/posix';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import type { Clock } from '../../ports/clock.ts';
 import { RuntimeCheckpointError, RuntimeUnavailable } from '../../ports/container-runtime.ts';
@@ -32,7 +31,7 @@ import { criObstacle } from './cri-obstacles.ts';
 import { KnownContainers } from './known-containers.ts';
 import { pathOnHost } from './path-on-host.ts';
 import { pause } from './pause.ts';
-import { isTraced } from './process-identity.ts';
+import { resumeLeftPaused } from './resume-left-paused.ts';
 import { readShimLog } from './shim-dump-log.ts';
 import { watchStream } from './watch-stream.ts';
 import type { StreamEvents } from './watch-stream.ts';
@@ -53,10 +52,6 @@ export interface CriRuntimeOptions {
 const NOBODY = 'ghostlimit-asks-whether-checkpoints-work';
 const POLL_MS = 5000;
 const COMMAND_TIMEOUT_MS = 10_000;
-/** Of containerd's shim for containers of the CRI, unless the option `root` of the runtime says otherwise. */
-const RUNC_ROOT = '/run/containerd/runc/k8s.io';
-/** How long a dump may go on after the runtime that asked for it broke off. */
-const DUMP_END_TIMEOUT_MS = 60_000;
 
 export class CriRuntime implements ContainerRuntime {
   readonly name = 'containerd';
@@ -147,31 +142,9 @@ export class CriRuntime implements ContainerRuntime {
       );
       return null;
     } catch (error) {
-      if (error instanceof RuntimeUnavailable) await this.#leaveGoing(container);
+      if (error instanceof RuntimeUnavailable) await resumeLeftPaused(container, this.#options);
       else if (!(error instanceof CriRefusal)) throw error;
       return error.message;
-    }
-  }
-
-  /**
-   * The shim and CRIU outlive a containerd that is killed, and so does the pause of the container: nobody would end it, and the CRI has no call for it
-   * (measured, containerd 2.1: frozen for ever, state unknown after its restart). So the OCI runtime does, at once.
-   */
-  async #leaveGoing({ id, pid, ociRuntime = 'runc' }: RuntimeContainer): Promise<void> {
-    const { clock, procRoot, runner, log } = this.#options;
-    const giveUpAtMs = clock.monotonicMs() + DUMP_END_TIMEOUT_MS;
-    while (pid !== null && (await isTraced(procRoot, pid)) && clock.monotonicMs() < giveUpAtMs)
-      await sleep(100);
-    try {
-      // It refuses what is not paused.
-      const { exitCode } = await runner.run(ociRuntime, ['--root', RUNC_ROOT, 'resume', id], {
-        timeoutMs: COMMAND_TIMEOUT_MS,
-      });
-      if (exitCode === 0)
-        log.warn('container left paused by a broken checkpoint, resumed', { container: id });
-    } catch (error) {
-      if (!(error instanceof CommandNotFound)) throw error;
-      log.error('container may be left paused by a broken checkpoint', { container: id });
     }
   }
 

@@ -1,7 +1,12 @@
 // Finds the container engines of this host, for `--runtime auto`.
 import type { Clock } from '../../ports/clock.ts';
 import { RUNTIME_NAMES } from '../../ports/container-runtime.ts';
-import type { ContainerRuntime, RuntimeName, RuntimeProbe } from '../../ports/container-runtime.ts';
+import type {
+  ContainerRuntime,
+  HostRuntimeName,
+  RuntimeName,
+  RuntimeProbe,
+} from '../../ports/container-runtime.ts';
 import type { Log } from '../../ports/log.ts';
 import type { ProcessRunner } from '../../ports/process-runner.ts';
 import { CriRuntime } from './cri-runtime.ts';
@@ -35,7 +40,7 @@ export interface FoundRuntimes {
 
 /** Makes the adapter of one engine, without asking whether it is there. */
 export async function makeRuntime(
-  name: RuntimeName,
+  name: HostRuntimeName,
   options: FindRuntimesOptions,
 ): Promise<ContainerRuntime> {
   const { runner, hostRoot, procRoot, clock, log, runcRoots } = options;

@@ -121,6 +121,13 @@ export class ObjectWrites {
       subresource === null
         ? this.#store.find(kind.resource, objectKey(object.metadata))
         : this.#existing(kind, object.metadata);
+    const { name, uid } = object.metadata;
+    if (before === null && uid !== undefined)
+      throw refused.conflict(
+        kind.resource,
+        name,
+        `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
+      );
     const result = applied({
       kind,
       live: before === null ? {} : copyOf(before),
