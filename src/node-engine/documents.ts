@@ -23,8 +23,33 @@ export type DesiredLines = z.output<typeof DesiredLinesSchema>;
 const KnownRuntimesSchema = z.array(z.string());
 
 /** Lines that stand only during one dump of ours. Valid while its owner holds the lock DUMP_LOCK. */
-const DumpLeaseSchema = WantedLinesSchema.extend({ containerId: z.string(), takenAt: z.string() });
+const DumpLeaseSchema = WantedLinesSchema.extend({
+  /** Options that stand for nobody meanwhile. */
+  withheld: z.array(z.enum(CRIU_OPTION_NAMES)).default([]),
+  containerId: z.string(),
+  takenAt: z.string(),
+});
 export type DumpLease = z.output<typeof DumpLeaseSchema>;
+
+/** By runtime: what its last dumps took, seconds per GiB of memory, oldest first. */
+const PauseRatesSchema = z.record(z.string().max(63), z.array(z.number().min(0)).max(64));
+export type PauseRates = z.output<typeof PauseRatesSchema>;
+
+/** An archive that we made. It is that file only while path, device and inode agree. */
+const ArchiveRecordSchema = z.object({
+  path: z.string(),
+  device: z.number(),
+  inode: z.number(),
+  sizeBytes: z.number(),
+  /** Of the file when it was finished, milliseconds since 1970. */
+  modifiedMs: z.number(),
+  requestUID: z.string(),
+  /** "namespace/name" of the policy whose schedule asked for it; null: nobody's. */
+  policy: z.string().nullable(),
+  podUID: z.string(),
+  containerName: z.string(),
+});
+export type ArchiveRecord = z.output<typeof ArchiveRecordSchema>;
 
 /** What was there before us, by CRIU file. */
 const FileOriginSchema = z.object({ hadFile: z.boolean(), hadDirectory: z.boolean() });
@@ -45,6 +70,9 @@ export interface NodeDocuments {
   readonly lease: Document<DumpLease>;
   readonly lastGoodPlan: Document<LastGoodPlan>;
   readonly knownRuntimes: Document<string[]>;
+  readonly pauseRates: Document<PauseRates>;
+  /** Written by archive-ledger.ts only. */
+  readonly archives: Document<ArchiveRecord[]>;
   /** Who reads CRIU's files here, and which of them to keep. */
   readonly criuReaders: Document<CriuReaders>;
   origin(path: string): Document<FileOrigin>;
@@ -92,6 +120,8 @@ export function openDocuments(state: StateStore, log: Log): NodeDocuments {
     lastGoodPlan: document('last-good-plan.json', LastGoodPlanSchema),
     criuReaders: document('criu-readers.json', CriuReadersSchema),
     knownRuntimes: document('runtimes.json', KnownRuntimesSchema),
+    pauseRates: document('pause-rates.json', PauseRatesSchema),
+    archives: document('archives.json', z.array(ArchiveRecordSchema)),
     origin: (path) => document(`origin-${documentName(path)}.json`, FileOriginSchema),
     keepOriginal: (path, content) => state.write(`original-${documentName(path)}`, content),
     forgetOriginal: async (path) => {

@@ -62,9 +62,19 @@ function inspectionOf(facts: NodeFacts, probes: readonly RuntimeProbe[]): NodeIn
       criuVersion: facts.criuVersion ?? '',
       kernelVersion: facts.kernelVersion,
     },
-    obstacles: facts.criuVersion === null ? [CRIU_MISSING, ...obstacles] : obstacles,
+    obstacles: [
+      ...(facts.criuVersion === null ? [CRIU_MISSING] : []),
+      ...(probes.length === 0 ? [NO_RUNTIME] : []),
+      ...obstacles,
+    ],
   };
 }
+
+const NO_RUNTIME: RuntimeObstacle = {
+  reason: 'RuntimeUnavailable',
+  message: 'no container runtime answers',
+  hint: 'see that the container runtime of this host runs and that its socket is the one that ghostlimit was given; in a cluster the setting "backend" may be "kubelet"',
+};
 
 const CRIU_MISSING: RuntimeObstacle = {
   reason: 'CriuMissing',
