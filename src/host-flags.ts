@@ -3,11 +3,13 @@ import { Option, type Command } from 'commander';
 import { printFieldProblem } from './api/field-problem.ts';
 import { DEFAULT_STATE_DIRECTORY } from './api/names.ts';
 import { parseNodeSettings, type NodeSettings } from './api/settings.ts';
-import { RUNTIME_NAMES, type RuntimeName } from './ports/container-runtime.ts';
+import { RUNTIME_NAMES, type HostRuntimeName } from './ports/container-runtime.ts';
 
 export interface PlaceFlags {
   readonly hostRoot: string;
-  readonly runtime: 'auto' | RuntimeName;
+  /** Only some directories of the host are below its root here, and its programs cannot be run. */
+  readonly confined?: true;
+  readonly runtime: 'auto' | HostRuntimeName;
   readonly dockerSocket: string;
   readonly podmanSocket: string;
   readonly criSocket: string;

@@ -2,7 +2,8 @@
 import { join } from 'node:path/posix';
 import { systemClock } from './adapters/clock/system-clock.ts';
 import { createHostFacts } from './adapters/host/host-facts.ts';
-import { checkHostRoot } from './adapters/host/host-root.ts';
+import { fileCallsWithProc } from './adapters/host/file-calls.ts';
+import { checkConfinedRoot, checkHostRoot } from './adapters/host/host-root.ts';
 import { createOciRuntimeInspector } from './adapters/host/oci-runtime-inspector.ts';
 import { createPosixHostFiles } from './adapters/host/posix-host-files.ts';
 import { createStateFolder } from './adapters/host/state-folder.ts';
@@ -14,9 +15,12 @@ import { createEngineEnvironments } from './adapters/proc/engine-environments.ts
 import { createChildGhostScanner } from './adapters/proc/child-ghost-scanner.ts';
 import { ChildProcessRunner } from './adapters/process/child-process-runner.ts';
 import { hostProgramRunner } from './adapters/process/host-program-runner.ts';
+import { noProgramRunner } from './adapters/process/no-program-runner.ts';
 import { ownCommand } from './adapters/process/own-command.ts';
 import { scanWorkerOf } from './adapters/process/scan-worker.ts';
+import { createClusterRuntimes } from './adapters/runtimes/cluster-runtimes.ts';
 import { makeRuntime } from './adapters/runtimes/find-runtimes.ts';
+import type { KubeletPlace, NodePods } from './adapters/runtimes/kubelet-runtime.ts';
 import { pathOnHost } from './adapters/runtimes/path-on-host.ts';
 import type { NodeSettings } from './api/settings.ts';
 import type { CompileSettings } from './domain/policy/compile.ts';
@@ -62,21 +66,36 @@ export interface Host {
 export interface HostChoice {
   readonly logLevel: LogLevel;
   readonly metrics: NodeMetrics;
+  /** Absent: the host is no node of a cluster. */
+  readonly cluster?: ClusterPlace;
 }
+
+/** The host as a node of a cluster. */
+export interface ClusterPlace {
+  /** In the API. */
+  readonly nodeName: string;
+  /** The node's own address. */
+  readonly nodeIp: string;
+  readonly pods: NodePods;
+  readonly settings: Pick<NodeSettings, 'backend' | 'kubelet'>;
+}
+
+/** What the kubelet gives every pod. Source: kubernetes pkg/serviceaccount, DefaultAPITokenMountPath. */
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** The adapters of this host. Touches nothing yet. Rejects when the host's root is not where the flags say. */
 export async function createHost(places: PlaceFlags, choice: HostChoice): Promise<Host> {
-  const { hostRoot } = places;
-  await checkHostRoot(hostRoot);
+  const { hostRoot, confined = false } = places;
+  await (confined ? checkConfinedRoot(hostRoot) : checkHostRoot(hostRoot));
   const clock = systemClock;
   const log = createPinoLog(choice.logLevel);
   const own = new ChildProcessRunner();
-  const runner = hostRoot === '/' ? own : hostProgramRunner(own);
+  const runner = confined ? noProgramRunner : hostRoot === '/' ? own : hostProgramRunner(own);
   const procRoot = join(hostRoot, 'proc');
-  const state = createStateFolder({ directory: await pathOnHost(hostRoot, places.stateDir) });
+  const state = createStateFolder({ directory: await pathOnHost(hostRoot, places.stateDir), procRoot });
   const documents = openDocuments(state, log);
-  const facts = createHostFacts(runner, procRoot);
-  const runtimes = await createRuntimes(places, { runner, clock, log });
+  const facts = createHostFacts(confined ? null : runner, procRoot);
+  const runtimes = await createRuntimes(places, choice.cluster, { runner, clock, log });
   const inspector = createOciRuntimeInspector({ runner, hostRoot });
   return {
     clock,
@@ -87,7 +106,12 @@ export async function createHost(places: PlaceFlags, choice: HostChoice): Promis
       summarize: summarizeScan,
       procRoot,
     }),
-    files: createPosixHostFiles({ hostRoot, requireRootOwner: true, processes: own }),
+    files: createPosixHostFiles({
+      hostRoot,
+      requireRootOwner: true,
+      processes: own,
+      calls: fileCallsWithProc(procRoot),
+    }),
     facts,
     runtimes,
     ociRuntimes: inspector,
@@ -101,12 +125,20 @@ export async function createHost(places: PlaceFlags, choice: HostChoice): Promis
 
 async function createRuntimes(
   places: PlaceFlags,
+  cluster: ClusterPlace | undefined,
   parts: Pick<Host, 'runner' | 'clock' | 'log'>,
-): Promise<ContainerRuntime[]> {
+): Promise<readonly ContainerRuntime[]> {
+  const host = { ...parts, hostRoot: places.hostRoot, procRoot: join(places.hostRoot, 'proc') };
+  // Who names an engine by hand knows better.
+  if (cluster !== undefined && places.runtime === 'auto')
+    return createClusterRuntimes(cluster.settings.backend, {
+      ...host,
+      socketPath: await pathOnHost(places.hostRoot, places.criSocket),
+      kubelet: await kubeletPlace(places, cluster),
+      nodePods: cluster.pods,
+    });
   const options = {
-    ...parts,
-    hostRoot: places.hostRoot,
-    procRoot: join(places.hostRoot, 'proc'),
+    ...host,
     dockerSocket: places.dockerSocket,
     podmanSocket: places.podmanSocket,
     criSocket: places.criSocket,
@@ -114,6 +146,20 @@ async function createRuntimes(
   };
   const names = places.runtime === 'auto' ? RUNTIME_NAMES : ([places.runtime] as const);
   return Promise.all(names.map((name) => makeRuntime(name, options)));
+}
+
+async function kubeletPlace(
+  places: PlaceFlags,
+  { nodeName, nodeIp, settings: { kubelet } }: ClusterPlace,
+): Promise<KubeletPlace> {
+  return {
+    address: nodeIp,
+    port: kubelet.port,
+    nodeName,
+    caFile: kubelet.caFile === null ? null : await pathHere(places, kubelet.caFile),
+    clusterCaFile: join(SERVICE_ACCOUNT, 'ca.crt'),
+    tokenFile: join(SERVICE_ACCOUNT, 'token'),
+  };
 }
 
 /** A path of the host as one that this process can open. */

@@ -19,11 +19,21 @@ import {
   type PlaceFlags,
   type SettingsFlags,
 } from '../host-flags.ts';
-import { createHost, engineGround, engineParts, pathHere, policiesFrom, type Host } from '../host-wiring.ts';
+import {
+  createHost,
+  engineGround,
+  engineParts,
+  pathHere,
+  policiesFrom,
+  type ClusterPlace,
+  type Host,
+} from '../host-wiring.ts';
 import { ENGINE_LOCK } from '../node-engine/documents.ts';
 import { LockHeld, type StateLock } from '../ports/state-store.ts';
 import { VERSION } from '../version.ts';
 import { factsOfNode, runClusterAgent } from './cluster/cluster-agent.ts';
+import { createLatePods } from './cluster/late-pods.ts';
+import { orderGround } from './cluster/order-ground.ts';
 import { runAgent, type RunningAgent } from './run-agent.ts';
 
 interface AgentFlags extends PlaceFlags, SettingsFlags {
@@ -31,6 +41,7 @@ interface AgentFlags extends PlaceFlags, SettingsFlags {
   readonly policies?: string;
   readonly statusFile: string;
   readonly nodeName?: string;
+  readonly nodeIp: string;
   readonly kubeconfig?: string;
   readonly settingsJson?: string;
   readonly listen: string;
@@ -73,6 +84,15 @@ function agentCommand(): Command {
     .option('--policies <dir>', 'standalone: folder of CheckpointPolicy files, watched')
     .option('--status-file <path>', 'standalone: where the report goes', DEFAULT_STATUS_FILE)
     .addOption(new Option('--node-name <name>', 'in a cluster: the Node that this host is').env('NODE_NAME'))
+    .addOption(
+      new Option('--node-ip <address>', 'in a cluster: the address of this node, where its kubelet listens')
+        .env('NODE_IP')
+        .default('127.0.0.1'),
+    )
+    .option(
+      '--confined',
+      'in a container with only some directories of the host below --host-root, among them its /proc, and no namespace of it',
+    )
     .option(
       '--kubeconfig <path>',
       'in a cluster: how to reach the API server (default: as kubectl, or the account of the pod)',
@@ -104,12 +124,14 @@ type StartAgent = (host: Host, settings: NodeSettings, signal: AbortSignal) => P
 
 async function serve(flags: AgentFlags): Promise<number> {
   const registry = createPromRegistry(VERSION, { processMetrics: true });
-  const { start, end } = flags.standalone === true ? standalone(flags) : inCluster(flags, registry);
   const settings =
     flags.settingsJson === undefined ? settingsFromFlags(flags) : settingsFromJson(flags.settingsJson);
+  const { start, end, cluster } =
+    flags.standalone === true ? standalone(flags) : inCluster(flags, settings, registry);
   const host = await createHost(flags, {
     logLevel: flags.logLevel,
     metrics: createPromNodeMetrics(registry),
+    ...(cluster !== undefined && { cluster }),
   });
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
@@ -132,6 +154,8 @@ interface Mode {
   /** null: there was nothing to start, as the signal came while another engine still worked on the host. */
   readonly start: StartAgent;
   readonly end: () => Promise<void>;
+  /** Absent: the host is no node of a cluster. */
+  readonly cluster?: ClusterPlace;
 }
 
 function standalone(flags: AgentFlags): Mode {
@@ -149,7 +173,8 @@ function standalone(flags: AgentFlags): Mode {
   };
 }
 
-function inCluster({ nodeName, kubeconfig }: AgentFlags, registry: PromRegistry): Mode {
+function inCluster(flags: AgentFlags, settings: NodeSettings, registry: PromRegistry): Mode {
+  const { nodeName, nodeIp, kubeconfig } = flags;
   if (nodeName === undefined)
     throw new SettingsProblem(
       '--standalone or --node-name is missing: --standalone with --policies DIR on a host without Kubernetes; --node-name, or NODE_NAME, in a cluster',
@@ -157,8 +182,10 @@ function inCluster({ nodeName, kubeconfig }: AgentFlags, registry: PromRegistry)
   const source: KubeConfigSource =
     kubeconfig === undefined ? { from: 'Default' } : { from: 'File', path: kubeconfig };
   const ends: (() => Promise<void>)[] = [];
+  const pods = createLatePods();
   return {
-    start: async (host, settings, signal) => {
+    cluster: { nodeName, nodeIp, pods, settings },
+    start: async (host, _, signal) => {
       const { clock, log } = host;
       const lock = await untilFree(host, signal);
       if (lock === null) return null;
@@ -168,7 +195,9 @@ function inCluster({ nodeName, kubeconfig }: AgentFlags, registry: PromRegistry)
       const metrics = createPromMachineryMetrics(registry);
       const engine = engineGround({ ...host, facts: factsOfNode(host.facts, nodeName) }, settings);
       const reflector = { api: kube, clock, log, metrics, random: Math.random };
-      return runClusterAgent({ reflector, nodeName, runtimes: host.runtimes, engine }, signal);
+      const orders = orderGround(flags.hostRoot);
+      const { runtimes } = host;
+      return runClusterAgent({ reflector, nodeName, runtimes, latePods: pods, orders, engine }, signal);
     },
     end: async () => {
       for (const end of ends.toReversed()) await end();

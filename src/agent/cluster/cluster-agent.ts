@@ -7,6 +7,8 @@ import type { NodeEngineParts } from '../../node-engine/node-engine.ts';
 import type { ContainerRuntime } from '../../ports/container-runtime.ts';
 import type { HostFacts } from '../../ports/host-facts.ts';
 import { runAgent, type RunningAgent } from '../run-agent.ts';
+import { runClusterOrders, type OrderGround } from './cluster-orders.ts';
+import type { LatePods } from './late-pods.ts';
 import { createNodeReportSink } from './node-report-sink.ts';
 import { createPodWorkloadSource } from './pod-workload-source.ts';
 import { createShardPlanSource, planShard } from './shard-plan-source.ts';
@@ -18,6 +20,10 @@ export interface ClusterAgentParts {
   readonly reflector: ReflectorParts;
   readonly nodeName: string;
   readonly runtimes: readonly ContainerRuntime[];
+  /** For runtimes that go by the pods; absent: none does. */
+  readonly latePods?: Pick<LatePods, 'connect'>;
+  /** Absent: the agent takes no checkpoints that are ordered. */
+  readonly orders?: OrderGround;
   /** The engine without its sources and its sink. */
   readonly engine: Omit<NodeEngineParts, 'plan' | 'workloads' | 'sink'>;
 }
@@ -27,10 +33,11 @@ export function factsOfNode(facts: HostFacts, nodeName: string): HostFacts {
   return { read: async () => ({ ...(await facts.read()), nodeName }) };
 }
 
-/** Runs until `signal` aborts; the caches and the report end after the last pass. */
+/** Runs until `signal` aborts. A checkpoint that is being taken then is finished first; then the last pass ends, and at last the caches and the report. */
 export function runClusterAgent(parts: ClusterAgentParts, signal: AbortSignal): RunningAgent {
   const { nodeName, engine } = parts;
   const { plans, pods, own } = watch(parts);
+  parts.latePods?.connect(pods);
   const plan = createShardPlanSource(plans);
   const sink = createNodeReportSink({
     kube: parts.reflector.api,
@@ -45,7 +52,14 @@ export function runClusterAgent(parts: ClusterAgentParts, signal: AbortSignal): 
   const workloads = createPodWorkloadSource({ pods, runtimes: parts.runtimes, log: engine.log });
   const background = new AbortController();
   const running = [plans, pods, own, sink].map((part) => part.run(background.signal));
-  const agent = runAgent({ ...engine, plan, workloads, sink }, signal);
+  const ground = parts.orders;
+  const engineSignal =
+    ground === undefined
+      ? signal
+      : abortedAfter(
+          runClusterOrders({ ...parts, ground, own, pods, plan, plans, reports: sink.orders }, signal),
+        );
+  const agent = runAgent({ ...engine, plan, workloads, sink }, engineSignal);
   const done = agent.done.then(async () => {
     background.abort();
     await Promise.all(running);
@@ -55,6 +69,15 @@ export function runClusterAgent(parts: ClusterAgentParts, signal: AbortSignal): 
     health: { problem: () => agent.health.problem(), ready: () => agent.health.ready() && synced() === null },
     done,
   };
+}
+
+/** A checkpoint needs the engine's hold on the files until its end. */
+function abortedAfter(work: Promise<void>): AbortSignal {
+  const end = new AbortController();
+  void work.then(() => {
+    end.abort();
+  });
+  return end.signal;
 }
 
 function watch({ reflector, nodeName }: ClusterAgentParts) {

@@ -35,6 +35,8 @@ export interface ShardPlanSource extends PlanSource {
   seen(): readonly PlanSeen[];
   /** As the plans say now. */
   nodeSettings(): PlanNodeSettings;
+  /** The policies of now, by plan; empty before the plans were read once. */
+  policies(): readonly PlanPolicy[];
 }
 
 /** Rejects until the shards were read once from the API server: what is in force stays. */
@@ -42,10 +44,12 @@ export function createShardPlanSource(plans: Reflector<PlanShard>): ShardPlanSou
   let seen: readonly PlanSeen[] = [];
   const nodeSettings = (): PlanNodeSettings =>
     plans.store.values().find((shard) => shard.nodeSettings !== null)?.nodeSettings ?? NO_NODE_SETTINGS;
+  const sorted = (): PlanShard[] =>
+    [...plans.store.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
   return {
     read: () => {
       if (!plans.status().synced) return Promise.reject(notReadYet('the plan', plans));
-      const shards = [...plans.store.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
+      const shards = sorted();
       seen = shards.map(({ name, generation }) => ({ name, generation }));
       return Promise.resolve({
         policies: shards.flatMap(({ policies }) => policies),
@@ -58,5 +62,6 @@ export function createShardPlanSource(plans: Reflector<PlanShard>): ShardPlanSou
     },
     seen: () => seen,
     nodeSettings,
+    policies: () => sorted().flatMap(({ policies }) => policies),
   };
 }

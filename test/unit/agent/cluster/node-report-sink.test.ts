@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { CheckpointNodeStatus } from '../../../../src/api/checkpoint-node.ts';
+import type { CheckpointNodeStatus, OrderReport } from '../../../../src/api/checkpoint-node.ts';
 import { CHECKPOINT_NODES } from '../../../../src/api/kube-resources.ts';
 import {
   createNodeReportSink,
+  mergeReport,
   REFRESH_MS,
   urgencyFactor,
   type NodeReportSink,
@@ -221,10 +222,120 @@ describe('when it is written', () => {
   });
 });
 
+describe('what orders have to say', () => {
+  const running: CheckpointNodeStatus['orders'] = [{ requestUID: 'r1', state: 'Running', containers: [] }];
+  const spread = async (): Promise<void> => {
+    make();
+    await fixture.time.advance(1);
+    await sink.publish(REPORT);
+    await fixture.time.advance(1);
+    spreadMs = 60_000;
+  };
+  /** What came of it so far. */
+  const outcome = (promise: Promise<void>): { is: string } => {
+    const seen = { is: 'open' };
+    promise.then(
+      () => (seen.is = 'taken'),
+      (error: unknown) => (seen.is = String(error)),
+    );
+    return seen;
+  };
+
+  test('is written at once, and who waits hears when the API server has it', async () => {
+    await spread();
+    fixture.kube.faults.next({ verb: 'apply' }, { kind: 'delay', ms: 3_000 });
+    const news = outcome(sink.orders.publish({ orders: running }));
+    await fixture.time.advance(2_900);
+    expect(news.is).toBe('open');
+    await fixture.time.advance(200);
+    expect(news.is).toBe('taken');
+    expect(written()?.orders).toEqual(running);
+    expect(written()?.agentVersion).toBe('1');
+  });
+
+  test('is told by whoever does not wait at once, too', async () => {
+    await spread();
+    const from = now();
+    sink.orders.tell({ deletions: [{ requestUID: 'r1', state: 'Deleted' }] });
+    await fixture.time.advance(60_000);
+    expect(writes(from)).toEqual([0]);
+  });
+
+  test('that the API server has already costs no call', async () => {
+    await spread();
+    await sinkTakes({ orders: running });
+    const from = now();
+    await sinkTakes({ orders: running });
+    expect(writes(from)).toEqual([]);
+  });
+
+  async function sinkTakes(news: Parameters<NodeReportSink['orders']['publish']>[0]): Promise<void> {
+    const seen = outcome(sink.orders.publish(news));
+    await fixture.time.advance(1_000);
+    expect(seen.is).toBe('taken');
+  }
+
+  test('does not wait for the pause after a failure, and who waits is told after 10 s', async () => {
+    await spread();
+    unreachable(99);
+    await sink.publish(failing);
+    await fixture.time.advance(2_000);
+    const from = now();
+    const news = outcome(sink.orders.publish({ orders: running }));
+    await fixture.time.advance(9_000);
+    expect(writes(from)[0]).toBe(0);
+    expect(news.is).toBe('open');
+    await fixture.time.advance(1_500);
+    expect(news.is).toBe('Error: the API server did not take the report within 10000 ms');
+  });
+
+  test('is not lost when nobody waits any more', async () => {
+    await spread();
+    unreachable(6);
+    void sink.orders.publish({ orders: running }).catch(() => undefined);
+    await fixture.time.advance(120_000);
+    expect(written()?.orders).toEqual(running);
+  });
+
+  test('and what stands there of orders stays until somebody says something else, also before the first pass', async () => {
+    fixture.kube.seed(CHECKPOINT_NODES, {
+      apiVersion: 'ghostlimit.dev/v1alpha1',
+      kind: 'CheckpointNode',
+      metadata: { name: 'n1' },
+      status: { ...of('old'), orders: running, storage: { archives: 1, bytes: 2, freeBytes: 3 } },
+    });
+    await fixture.time.advance(1);
+    sink.orders.tell({ deletions: [{ requestUID: 'r2', state: 'Kept' }] });
+    await fixture.time.advance(1);
+    expect(written()).toMatchObject({ agentVersion: 'old', orders: running, deletions: [{ state: 'Kept' }] });
+    await sink.publish(REPORT);
+    await fixture.time.advance(1);
+    expect(written()).toMatchObject({ agentVersion: '1', orders: running, storage: { archives: 1 } });
+    sink.orders.tell({ orders: [], deletions: [] });
+    await fixture.time.advance(1);
+    expect(written()).not.toHaveProperty('orders');
+    expect(written()).not.toHaveProperty('deletions');
+  });
+
+  test('problems of orders stand beside those of the engine', () => {
+    const problem = (origin: string) => ({ origin, reason: 'ReadFailed', message: 'x' });
+    const report = { ...REPORT, problems: [problem('policies')] };
+    expect(mergeReport(report, { problems: [problem('pod a')] }, null).problems).toEqual([
+      problem('policies'),
+      problem('pod a'),
+    ]);
+  });
+});
+
 describe('urgencyFactor', () => {
   const withPlan = (generation: number, agentVersion = '1'): CheckpointNodeStatus => ({
     ...of(agentVersion),
     plans: [{ name: 'plan-09', generation }],
+  });
+  const finished: OrderReport = { requestUID: 'r1', state: 'Finished', containers: [] };
+  const withStorage = (archives: number, freeBytes: number): CheckpointNodeStatus => ({
+    ...REPORT,
+    storage: { archives, bytes: 1, freeBytes },
   });
   const refused: CheckpointNodeStatus = {
     ...REPORT,
@@ -251,6 +362,25 @@ describe('urgencyFactor', () => {
     ['other news', REPORT, of('2'), 1],
     ['a plan alone', withPlan(1), withPlan(2), 10],
     ['a plan, and news', withPlan(1), withPlan(2, '2'), 1],
+    ['an order', REPORT, { ...REPORT, orders: [finished] }, 0],
+    ['an order among the first news', null, { ...REPORT, orders: [finished] }, 0],
+    ['an order that has gone', { ...REPORT, orders: [finished] }, REPORT, 0],
+    ['no orders, said in another way', { ...REPORT, orders: [] }, { ...REPORT, agentVersion: '2' }, 1],
+    ['a deletion', REPORT, { ...REPORT, deletions: [{ requestUID: 'r1', state: 'Deleted' }] }, 0],
+    [
+      'a trigger',
+      REPORT,
+      { ...REPORT, triggers: [{ podUID: 'p', podName: 'p', namespace: 'n', tokenHash: 'h' }] },
+      0,
+    ],
+    ['free space alone', withStorage(1, 5), withStorage(1, 4), null],
+    ['an archive', withStorage(1, 5), withStorage(2, 5), 1],
+    [
+      'a plan and free space',
+      { ...withStorage(1, 5), plans: [{ name: 'a', generation: 1 }] },
+      { ...withStorage(1, 4), plans: [{ name: 'a', generation: 2 }] },
+      10,
+    ],
   ])('%s', (_what, earlier, wanted, factor) => {
     expect(urgencyFactor(earlier, wanted)).toBe(factor);
   });
