@@ -1,5 +1,10 @@
 // What the controller knows of the cluster: the caches of the kinds that it watches, projected to what it reads of them. Reads only, never waits.
-import { readCheckpointNodeStatus, type CheckpointNodeStatus } from '../api/checkpoint-node.ts';
+import {
+  readCheckpointNodeSpec,
+  readCheckpointNodeStatus,
+  type CheckpointNodeSpec,
+  type CheckpointNodeStatus,
+} from '../api/checkpoint-node.ts';
 import {
   readCheckpointPlan,
   readPlanNodeSettings,
@@ -7,10 +12,12 @@ import {
   type PlanPolicy,
 } from '../api/checkpoint-plan.ts';
 import { readCheckpointPolicy } from '../api/checkpoint-policy.ts';
-import { isReady, viewNode, viewPod } from '../api/core-views.ts';
+import { isReady, viewNode, viewPod, type PodView } from '../api/core-views.ts';
 import { objectKey, type KubeObject, type ObjectMetadata } from '../api/kube-object.ts';
+import { POLICY_LABEL } from '../api/names.ts';
 import type { PolicyCandidate } from '../domain/plan/plan-namespace.ts';
 import { planNameOf } from '../domain/plan/plan-shards.ts';
+import { SCHEDULE_TIME_ANNOTATION } from '../domain/schedule/scheduled-request.ts';
 import type { IndexFunctions, StoreView } from '../machinery/store.ts';
 
 export interface CachedPlan {
@@ -25,6 +32,8 @@ export interface CachedReport {
   readonly uid: string;
   /** Of the Node that the object was made for. */
   readonly ownerUid: string | null;
+  /** What is ordered there; null: not in the agreed shape, and nothing of it is touched. */
+  readonly spec: CheckpointNodeSpec | null;
   /** null: nothing was reported yet, or not in the agreed shape: the word of a possibly owned machine. */
   readonly status: CheckpointNodeStatus | null;
 }
@@ -40,6 +49,8 @@ export interface CachedNode {
 export interface CachedAgentPod {
   readonly nodeName: string;
   readonly ready: boolean;
+  /** When it became what it is, by its condition Ready, milliseconds since 1970; 0: not said. */
+  readonly sinceMs: number;
 }
 
 export interface ClusterCaches {
@@ -48,11 +59,16 @@ export interface ClusterCaches {
   readonly reports: StoreView<CachedReport>;
   readonly nodes: StoreView<CachedNode>;
   readonly agentPods: StoreView<CachedAgentPod>;
+  readonly requests: StoreView<KubeObject>;
 }
 
 /** How each object is cut down before it is cached. Pure; may throw for an object that is not of the kind. */
 export const PROJECTIONS = {
   policies: ({ metadata, ...object }: KubeObject): KubeObject => ({ ...object, metadata: slim(metadata) }),
+  requests: ({ metadata, ...object }: KubeObject): KubeObject => ({
+    ...object,
+    metadata: { ...slim(metadata), ...keptAnnotations(metadata) },
+  }),
   plans: (object: KubeObject): CachedPlan => ({
     name: object.metadata.name,
     generation: object.metadata.generation ?? 0,
@@ -63,6 +79,7 @@ export const PROJECTIONS = {
     nodeName: object.metadata.name,
     uid: object.metadata.uid ?? '',
     ownerUid: object.metadata.ownerReferences?.find(({ kind }) => kind === 'Node')?.uid ?? null,
+    spec: readCheckpointNodeSpec(object),
     status: readCheckpointNodeStatus(object),
   }),
   nodes: (object: KubeObject): CachedNode => {
@@ -75,13 +92,25 @@ export const PROJECTIONS = {
     return {
       nodeName: view.spec.nodeName,
       ready: isReady(view) && object.metadata.deletionTimestamp === undefined,
+      sinceMs: readySinceMs(view),
     };
   },
 };
 
+function readySinceMs({ status }: PodView): number {
+  const ready = status.conditions.find(({ type }) => type === 'Ready');
+  return Date.parse(ready?.lastTransitionTime ?? '') || 0;
+}
+
 /** The annotation of kubectl apply holds the whole object once more. */
 function slim({ annotations: _dropped, ...metadata }: ObjectMetadata): ObjectMetadata {
   return metadata;
+}
+
+/** Which round of a schedule the request belongs to. */
+function keptAnnotations({ annotations }: ObjectMetadata): Pick<ObjectMetadata, 'annotations'> {
+  const time = annotations?.[SCHEDULE_TIME_ANNOTATION];
+  return time === undefined ? {} : { annotations: { [SCHEDULE_TIME_ANNOTATION]: time } };
 }
 
 export const POLICY_INDEXES: IndexFunctions<KubeObject> = {
@@ -90,6 +119,14 @@ export const POLICY_INDEXES: IndexFunctions<KubeObject> = {
 };
 
 export const REPORT_INDEXES: IndexFunctions<CachedReport> = { policy: policyKeysOf };
+
+/** By the policy that the label names, as an object key. */
+export const REQUEST_INDEXES: IndexFunctions<KubeObject> = { policy: requestPolicyKeys };
+
+export function requestPolicyKeys({ metadata: { namespace = '', labels } }: KubeObject): string[] {
+  const name = labels?.[POLICY_LABEL];
+  return name === undefined ? [] : [objectKey({ namespace, name })];
+}
 
 export const AGENT_POD_INDEXES: IndexFunctions<CachedAgentPod> = { node: ({ nodeName }) => [nodeName] };
 

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { parse as parseYaml } from 'yaml';
 import { systemClock } from '../adapters/clock/system-clock.ts';
+import { cronerCron } from '../adapters/cron/croner-cron.ts';
 import { startStatusServer } from '../adapters/http/status-server.ts';
 import { createKubeApi } from '../adapters/kube/kube-api.ts';
 import type { KubeConfigSource } from '../adapters/kube/kube-config.ts';
@@ -91,6 +92,7 @@ async function serve(flags: ControllerFlags): Promise<number> {
     log,
     metrics: createPromMachineryMetrics(registry),
     parseYaml,
+    cron: cronerCron,
     namespace: flags.namespace,
     instance: flags.instance,
     image: flags.image,

@@ -8,6 +8,7 @@ import type { OperatorSettings } from '../api/settings.ts';
 import { planNamespace, type NamespacePlan } from '../domain/plan/plan-namespace.ts';
 import { planNameOf, SETTINGS_PLAN_NAME } from '../domain/plan/plan-shards.ts';
 import type { CompileSettings } from '../domain/policy/compile.ts';
+import type { Cron } from '../ports/cron.ts';
 import type { KubeApi } from '../ports/kube-api.ts';
 import type { Log } from '../ports/log.ts';
 import { candidatesOf, type ClusterCaches } from './cluster-view.ts';
@@ -19,6 +20,7 @@ export interface PlanReconcilerParts {
   readonly caches: ClusterCaches;
   readonly settings: SettingsView;
   readonly learned: LearnedLimits;
+  readonly cron: Pick<Cron, 'isTimeZone'>;
   readonly log: Log;
 }
 
@@ -68,19 +70,20 @@ function wantedPolicies(planName: string, parts: PlanReconcilerParts): PlanPolic
 /** What the policies of one namespace compile to now, with a verdict on each. The same for the plan and for the status. */
 export function planOf(
   namespace: string,
-  { caches, settings, learned }: Pick<PlanReconcilerParts, 'caches' | 'settings' | 'learned'>,
+  { caches, settings, learned, cron }: Pick<PlanReconcilerParts, 'caches' | 'settings' | 'learned' | 'cron'>,
 ): NamespacePlan {
   const earlier = caches.plans.get(planNameOf(namespace))?.policies ?? [];
   return planNamespace(candidatesOf(namespace, caches), {
-    settings: compileSettings(settings),
+    settings: compileSettings(settings, cron),
     earlier: earlier.filter((policy) => policy.namespace === namespace),
     learned: learned.current(),
   });
 }
 
-function compileSettings(settings: SettingsView): CompileSettings {
+export function compileSettings(settings: SettingsView, cron: Pick<Cron, 'isTimeZone'>): CompileSettings {
   const current = settings.current();
   if (current === null) throw new Error('the settings were not read yet');
-  const { maxGhostLimit, allowedCriuOptions, namespaces } = current;
-  return { maxGhostLimit, allowedCriuOptions, namespaces, ownersKnown: true };
+  const { maxGhostLimit, allowedCriuOptions, namespaces, minimumScheduleIntervalSeconds } = current;
+  const schedules = { minimumIntervalSeconds: minimumScheduleIntervalSeconds, isTimeZone: cron.isTimeZone };
+  return { maxGhostLimit, allowedCriuOptions, namespaces, ownersKnown: true, schedules };
 }

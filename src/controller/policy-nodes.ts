@@ -1,16 +1,13 @@
 // Which nodes should answer for a policy: by a pod list when the policy changes, by the nodes' own reports from then on. Keeps no cache of pods.
 import type { CheckpointNodeStatus } from '../api/checkpoint-node.ts';
-import type { PlanPolicy, PlanTarget } from '../api/checkpoint-plan.ts';
-import { podCounts, viewPod, type PodView } from '../api/core-views.ts';
-import { CHECKPOINT_NODES, PODS } from '../api/kube-resources.ts';
+import type { PlanPolicy } from '../api/checkpoint-plan.ts';
+import { CHECKPOINT_NODES } from '../api/kube-resources.ts';
 import { planNameOf } from '../domain/plan/plan-shards.ts';
-import { printLabelSelector } from '../domain/policy/label-selector-text.ts';
-import { matchingContainers } from '../domain/policy/match-workload.ts';
-import { podWorkload } from '../domain/policy/pod-workload.ts';
 import type { PolicyNode } from '../domain/rollup/policy-status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { KubeApi } from '../ports/kube-api.ts';
 import { agentRunsOn, hasSeenPlan, type CachedReport, type ClusterCaches } from './cluster-view.ts';
+import { listPolicyPods } from './policy-pods.ts';
 
 /** While nodes that the pod list named have not answered, it is read anew so often, milliseconds: their pods may be gone. */
 export const RELIST_MS = 60_000;
@@ -106,26 +103,8 @@ async function listNodes(
   kube: KubeApi,
   signal: AbortSignal,
 ): Promise<ReadonlySet<string>> {
-  const nodeNames = new Set<string>();
-  const byQuery = Map.groupBy(policy.targets, queryOf);
-  for (const [labelSelector, targets] of byQuery) {
-    const query = { namespace: policy.namespace, ...(labelSelector !== '' && { labelSelector }) };
-    const { items } = await kube.list(PODS, { ...query, resourceVersion: '0', signal });
-    for (const pod of items.map(viewPod))
-      if (isMatched(pod, policy, targets)) nodeNames.add(pod.spec.nodeName);
-  }
-  return nodeNames;
-}
-
-/** Owners cannot be selected by: a target by workloadRef looks at all pods of its namespace. */
-function queryOf({ selector }: PlanTarget): string {
-  return selector === undefined ? '' : printLabelSelector(selector);
-}
-
-function isMatched(pod: PodView, { namespace }: PlanPolicy, targets: readonly PlanTarget[]): boolean {
-  if (!podCounts(pod)) return false;
-  const workload = podWorkload(pod);
-  return targets.some((target) => matchingContainers(target, namespace, workload).length > 0);
+  const pods = await listPolicyPods(policy, { kube, resourceVersion: '0', signal });
+  return new Set(pods.map(({ view }) => view.spec.nodeName));
 }
 
 /** Empty: the node is no more. */

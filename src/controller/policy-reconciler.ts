@@ -9,8 +9,9 @@ import { isReasonCode } from '../api/reasons.ts';
 import type { PolicyVerdict } from '../domain/plan/plan-namespace.ts';
 import { planNameOf } from '../domain/plan/plan-shards.ts';
 import { decideCleanup, type CleanupDecision, type HoldingNode } from '../domain/rollup/policy-cleanup.ts';
-import { rollUpPolicy, type PolicyNode } from '../domain/rollup/policy-status.ts';
+import { rollUpPolicy, withoutSchedule, type PolicyNode } from '../domain/rollup/policy-status.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Cron } from '../ports/cron.ts';
 import type { KubeApi } from '../ports/kube-api.ts';
 import type { Log } from '../ports/log.ts';
 import { policyCandidate, type ClusterCaches } from './cluster-view.ts';
@@ -29,6 +30,7 @@ export interface PolicyReconcilerParts {
   readonly caches: ClusterCaches;
   readonly settings: SettingsView;
   readonly learned: LearnedLimits;
+  readonly cron: Pick<Cron, 'isTimeZone'>;
   readonly nodes: PolicyNodes;
   readonly budget: StatusBudget;
   readonly events: EventRecorder;
@@ -131,7 +133,7 @@ async function keepStatus(
   parts: PolicyReconcilerParts,
   signal: AbortSignal,
 ): Promise<Requeue> {
-  const earlier = readCheckpointPolicyStatus(policy);
+  const earlier = withoutSchedule(readCheckpointPolicyStatus(policy));
   const { status, nodes } = await gatherStatus(key, policy, { parts, earlier, signal });
   const requeue = requeueFor(status, nodes);
   if (isDeepStrictEqual(earlier, status)) return requeue;

@@ -1,5 +1,6 @@
 // Taking everything back (setting removal: true): waits until every Ready node has let go of our lines, then drops our finalizers and says what is left.
-import { CHECKPOINT_POLICIES } from '../api/kube-resources.ts';
+import type { KubeObject, KubeResource } from '../api/kube-object.ts';
+import { CHECKPOINT_POLICIES, CHECKPOINT_REQUESTS } from '../api/kube-resources.ts';
 import { CLEANUP_FINALIZER, CONTROLLER_FIELD_MANAGER } from '../api/names.ts';
 import { planRemoval, type RemovalInput, type RemovalPlan } from '../domain/rollup/removal.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -33,7 +34,9 @@ export function createRemovalReconciler(parts: RemovalReconcilerParts) {
     sinceMs ??= parts.clock.monotonicMs();
     const plan = planRemoval(gather(parts.caches, parts.clock.monotonicMs() - sinceMs));
     if (plan.kind === 'Wait') return { requeueAfterMs: LOOK_AGAIN_MS };
-    await dropFinalizers(parts, signal);
+    await dropFinalizers(CHECKPOINT_POLICIES, parts.caches.policies.values(), parts.kube, signal);
+    // By now no request waits; what the node of a running one still does, and its archives, stay.
+    await dropFinalizers(CHECKPOINT_REQUESTS, parts.caches.requests.values(), parts.kube, signal);
     if (!done) await tell(plan, parts);
     done = true;
     // A dead node may come back, a policy may be made anew: looked at as long as the setting stands.
@@ -55,13 +58,18 @@ function gather(caches: ClusterCaches, waitedMs: number): RemovalInput {
   };
 }
 
-async function dropFinalizers({ kube, caches }: RemovalReconcilerParts, signal: AbortSignal): Promise<void> {
-  for (const { metadata } of caches.policies.values()) {
+async function dropFinalizers(
+  resource: KubeResource,
+  objects: readonly KubeObject[],
+  kube: KubeApi,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { metadata } of objects) {
     const { namespace = '', name, resourceVersion, finalizers = [] } = metadata;
     if (!finalizers.includes(CLEANUP_FINALIZER)) continue;
     const others = finalizers.filter((finalizer) => finalizer !== CLEANUP_FINALIZER);
     await kube.mergePatch(
-      CHECKPOINT_POLICIES,
+      resource,
       { namespace, name },
       { metadata: { finalizers: others, resourceVersion } },
       { fieldManager: CONTROLLER_FIELD_MANAGER, signal },

@@ -3,6 +3,7 @@ import {
   CHECKPOINT_NODES,
   CHECKPOINT_PLANS,
   CHECKPOINT_POLICIES,
+  CHECKPOINT_REQUESTS,
   CONFIG_MAPS,
   DAEMON_SETS,
   NODES,
@@ -16,6 +17,7 @@ import { createController, keysFrom, type Controller, type KeySource } from '../
 import { createObjectReflector, createReflector, type Reflector } from '../machinery/reflector.ts';
 import type { Change } from '../machinery/store.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Cron } from '../ports/cron.ts';
 import type { KubeApi } from '../ports/kube-api.ts';
 import type { Log } from '../ports/log.ts';
 import type { MachineryMetrics } from '../ports/machinery-metrics.ts';
@@ -26,6 +28,8 @@ import {
   policyKeysOf,
   PROJECTIONS,
   REPORT_INDEXES,
+  REQUEST_INDEXES,
+  requestPolicyKeys,
   type CachedReport,
   type ClusterCaches,
 } from './cluster-view.ts';
@@ -36,6 +40,8 @@ import { createPlanReconciler } from './plan-reconciler.ts';
 import { createPolicyNodes, type PolicyNodes } from './policy-nodes.ts';
 import { createPolicyReconciler } from './policy-reconciler.ts';
 import { createRemovalReconciler } from './removal-reconciler.ts';
+import { createRequestLoops } from './request-wiring.ts';
+import { createScheduleReconciler } from './schedule-reconciler.ts';
 import { createSettingsSource, type SettingsSource } from './settings-view.ts';
 import { createStatusBudget } from './status-budget.ts';
 
@@ -43,6 +49,8 @@ import { createStatusBudget } from './status-budget.ts';
 export const PLAN_DEBOUNCE_MS = 500;
 /** Reports of a roll-out come in hundreds a second: a status is rolled up from what came in this time. */
 const REPORT_DEBOUNCE_MS = 250;
+/** Requests of a round finish one after the other. */
+const ROUND_DEBOUNCE_MS = 1000;
 const CLUSTER_KEY = 'cluster';
 
 export interface ControllerParts {
@@ -52,6 +60,7 @@ export interface ControllerParts {
   readonly log: Log;
   readonly metrics: MachineryMetrics;
   readonly parseYaml: (text: string) => unknown;
+  readonly cron: Cron;
   /** Where the operator lives. */
   readonly namespace: string;
   /** Of this process: its pod. */
@@ -101,6 +110,12 @@ function watch({ kube, namespace, ...parts }: ControllerParts) {
       project: PROJECTIONS.reports,
       indexes: REPORT_INDEXES,
     }),
+    requests: createReflector(reflectorParts, {
+      name: 'requests',
+      resource: CHECKPOINT_REQUESTS,
+      project: PROJECTIONS.requests,
+      indexes: REQUEST_INDEXES,
+    }),
     nodes: createReflector(reflectorParts, { name: 'nodes', resource: NODES, project: PROJECTIONS.nodes }),
     agentPods: createReflector(reflectorParts, {
       name: 'agent-pods',
@@ -131,6 +146,7 @@ function watch({ kube, namespace, ...parts }: ControllerParts) {
     reports: reflectors.reports.store,
     nodes: reflectors.nodes.store,
     agentPods: reflectors.agentPods.store,
+    requests: reflectors.requests.store,
   };
   return { settings, reflectors, caches };
 }
@@ -142,11 +158,14 @@ function controllersOf(parts: ControllerParts, watched: Watched): Controller[] {
   const events = createEventRecorder(parts);
   const always = (keys: () => Iterable<string>): KeySource => keysFrom(reflectors.configMap, keys);
   const nodes = createPolicyNodes(shared);
+  const budget = createStatusBudget(parts.clock);
   const policies = policyController(
     parts,
     { ...watched, nodes },
-    createPolicyReconciler({ ...shared, learned, nodes, budget: createStatusBudget(parts.clock), events }),
+    createPolicyReconciler({ ...shared, learned, nodes, budget, events }),
   );
+  const scheduling = createScheduleReconciler({ ...shared, budget, events });
+  const schedules = scheduleController(parts, watched, scheduling);
   const plans = planController(parts, watched, createPlanReconciler({ ...shared, learned }));
   const learning = createController(parts, {
     name: 'learned-limits',
@@ -174,7 +193,13 @@ function controllersOf(parts: ControllerParts, watched: Watched): Controller[] {
     reconcile: createRemovalReconciler({ ...shared, events }),
     sources: [
       always(() => [CLUSTER_KEY]),
-      ...[reflectors.policies, reflectors.plans, reflectors.reports, reflectors.nodes].map(synced),
+      ...[
+        reflectors.policies,
+        reflectors.requests,
+        reflectors.plans,
+        reflectors.reports,
+        reflectors.nodes,
+      ].map(synced),
     ],
   });
   const settingsEvents = createController(parts, {
@@ -192,7 +217,8 @@ function controllersOf(parts: ControllerParts, watched: Watched): Controller[] {
     },
     sources: [always(() => [CLUSTER_KEY])],
   });
-  return [plans, policies, learning, nodeObjects, rollout, removal, settingsEvents];
+  const requests = createRequestLoops({ ...shared, events }, reflectors);
+  return [plans, policies, schedules, ...requests, learning, nodeObjects, rollout, removal, settingsEvents];
 }
 
 type Reconcile = Parameters<typeof createController>[1]['reconcile'];
@@ -253,6 +279,32 @@ function policyController(
         reflectors.agentPods,
         ({ before, after }) => [before, after].flatMap((pod) => (pod === null ? [] : onNode(pod.nodeName))),
         later,
+      ),
+    ],
+  });
+  return controller;
+}
+
+function scheduleController(
+  parts: ControllerParts,
+  { reflectors, caches }: Watched,
+  reconcile: Reconcile,
+): Controller {
+  const controller: Controller = createController(parts, {
+    name: 'schedules',
+    reconcile,
+    workers: 2,
+    sources: [
+      keysFrom(reflectors.policies, ownKey),
+      keysFrom(reflectors.configMap, () => caches.policies.keys()),
+      keysFrom(reflectors.plans, ({ key }) => caches.policies.keysBy('plan', key)),
+      lagged(
+        reflectors.requests,
+        ({ before, after }) =>
+          [before, after].flatMap((request) => (request === null ? [] : requestPolicyKeys(request))),
+        (key) => {
+          controller.enqueue(key, ROUND_DEBOUNCE_MS);
+        },
       ),
     ],
   });

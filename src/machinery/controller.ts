@@ -58,7 +58,7 @@ export interface Controller {
 
 /** The keys that a change of the reflector's objects means; for its own objects `({ key }) => [key]`. `keysOf` is told of both states, so that what an object let go of is reconciled too. */
 export function keysFrom<T>(
-  reflector: Reflector<T>,
+  reflector: Pick<Reflector<T>, 'whenSynced' | 'subscribe'>,
   keysOf: (change: Change<T>) => Iterable<string>,
 ): KeySource {
   return {

@@ -1,11 +1,13 @@
 // What reconcilers of the controller are tested on: a fake API server, and caches that show what it has when the test says so.
 import { parse } from 'yaml';
+import { cronerCron } from '../../../src/adapters/cron/croner-cron.ts';
 import type { CheckpointNodeStatus, PolicyReport } from '../../../src/api/checkpoint-node.ts';
 import { objectKey, type KubeObject, type KubeResource } from '../../../src/api/kube-object.ts';
 import {
   CHECKPOINT_NODES,
   CHECKPOINT_PLANS,
   CHECKPOINT_POLICIES,
+  CHECKPOINT_REQUESTS,
   CONFIG_MAPS,
   NODES,
   PODS,
@@ -16,6 +18,7 @@ import {
   POLICY_INDEXES,
   PROJECTIONS,
   REPORT_INDEXES,
+  REQUEST_INDEXES,
   type CachedAgentPod,
   type CachedNode,
   type CachedPlan,
@@ -48,6 +51,7 @@ export class ControllerFixture {
     reports: createStore<CachedReport>(REPORT_INDEXES),
     nodes: createStore<CachedNode>(),
     agentPods: createStore<CachedAgentPod>(AGENT_POD_INDEXES),
+    requests: createStore<KubeObject>(REQUEST_INDEXES),
   };
 
   constructor(settings: Record<string, unknown> = {}) {
@@ -57,7 +61,7 @@ export class ControllerFixture {
   /** For parts that take several of them. */
   get parts() {
     const { time: clock, kube, log, settings, caches } = this;
-    return { clock, kube, log, settings, caches };
+    return { clock, kube, log, settings, caches, cron: cronerCron };
   }
 
   set(settings: Record<string, unknown>): void {
@@ -76,6 +80,7 @@ export class ControllerFixture {
     this.#fill(CHECKPOINT_POLICIES, this.caches.policies, PROJECTIONS.policies);
     this.#fill(CHECKPOINT_PLANS, this.caches.plans, PROJECTIONS.plans);
     this.#fill(CHECKPOINT_NODES, this.caches.reports, PROJECTIONS.reports);
+    this.#fill(CHECKPOINT_REQUESTS, this.caches.requests, PROJECTIONS.requests);
     this.#fill(NODES, this.caches.nodes, PROJECTIONS.nodes);
     this.#fill(
       PODS,
