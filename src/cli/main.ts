@@ -14,7 +14,10 @@ import {
   type SettingsFlags,
 } from '../host-flags.ts';
 import { VERSION } from '../version.ts';
+import { onGhostLimitOption, skipChecksOption, type RequestFlags } from './commands/checkpoint-flags.ts';
 import { lint } from './commands/lint.ts';
+import { addClusterCheckpoint } from './plugin/checkpoint-command.ts';
+import { isKubectlPlugin } from './plugin/is-kubectl-plugin.ts';
 import type { PlanSource } from '../ports/plan-source.ts';
 import {
   CommandFailure,
@@ -31,7 +34,8 @@ export async function main(argv: readonly string[]): Promise<ExitCode> {
     exitCode = code;
   };
   try {
-    await createProgram(finish).parseAsync([...argv]);
+    const isPlugin = isKubectlPlugin(argv, process.argv0);
+    await (isPlugin ? createPlugin(finish) : createHostProgram(finish)).parseAsync([...argv]);
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.fine : EXIT.usage;
@@ -58,26 +62,53 @@ interface OutputFlags {
 const outputOption = (): Option =>
   new Option('-o, --output <format>', 'how to print').choices(['table', 'json']).default('table');
 
-function createProgram(finish: (code: ExitCode) => void): Command {
-  const program = new Command('ghostlimit')
-    .description(
-      "Keeps CRIU's ghost-limit right on this host, per workload, and explains why a checkpoint fails.",
-    )
+function createHostProgram(finish: (code: ExitCode) => void): Command {
+  const program = createProgram(
+    'ghostlimit',
+    "Keeps CRIU's ghost-limit right on this host, per workload, and explains why a checkpoint fails.",
+  );
+  addHostCommands(program, finish);
+  addCheckpoint(program, finish);
+  addAgent(program);
+  return program;
+}
+
+/** The same program called kubectl-ghostlimit: its checkpoint is one of the cluster, the rest is local all the same. */
+function createPlugin(finish: (code: ExitCode) => void): Command {
+  const program = createProgram(
+    'kubectl ghostlimit',
+    'Asks for checkpoints of pods in the cluster. Its other commands know nothing of the cluster and look at this host alone.',
+  );
+  program.commandsGroup('In the cluster:');
+  addClusterCheckpoint(program, finish);
+  program.commandsGroup('On this host alone:');
+  addHostCommands(program, finish);
+  addAgent(program);
+  return program;
+}
+
+function createProgram(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
     .version(VERSION)
     .exitOverride()
-    .showHelpAfterError('(see ghostlimit --help)')
+    .showHelpAfterError(`(see ${name} --help)`)
     .configureHelp({ showGlobalOptions: true });
+}
+
+function addHostCommands(program: Command, finish: (code: ExitCode) => void): void {
   addLint(program, finish);
   addScan(program, finish);
   addDoctor(program, finish);
   addApply(program, finish);
   addStatus(program, finish);
-  addCheckpoint(program, finish);
+}
+
+function addAgent(program: Command): void {
   // Dispatched by src/main.ts before this program runs; here only so that --help tells of it.
   program
     .command('agent')
     .description('keep the CRIU files of this host right, for ever (see ghostlimit agent --help)');
-  return program;
 }
 
 function addLint(program: Command, finish: (code: ExitCode) => void): void {
@@ -186,7 +217,7 @@ function addStatus(program: Command, finish: (code: ExitCode) => void): void {
     });
 }
 
-interface CheckpointFlags extends OutputFlags, PlaceFlags, SettingsFlags {
+interface CheckpointFlags extends OutputFlags, PlaceFlags, SettingsFlags, RequestFlags {
   readonly container?: string;
   readonly timeout: number;
   readonly filename?: string;
@@ -203,6 +234,8 @@ function addCheckpoint(program: Command, finish: (code: ExitCode) => void): void
     .addOption(
       new Option('--timeout <seconds>', 'for one container, 1 to 600').argParser(parseTimeout).default(120),
     )
+    .addOption(onGhostLimitOption())
+    .addOption(skipChecksOption())
     .addOption(outputOption());
   addSettingsFlags(addPlaceFlags(command)).action(async (reference: string, flags: CheckpointFlags) => {
     finish(await runCheckpoint(reference, flags, createOutput(flags.output)));
@@ -211,6 +244,7 @@ function addCheckpoint(program: Command, finish: (code: ExitCode) => void): void
 
 async function runCheckpoint(reference: string, flags: CheckpointFlags, output: Output): Promise<ExitCode> {
   const { createHost, pathHere, policiesOnce } = await import('../host-wiring.ts');
+  const { createHostCheckpointArchives } = await import('../adapters/archives/host-checkpoint-archives.ts');
   const { checkpoint } = await import('./commands/checkpoint.ts');
   const { readKnownPolicies } = await import('../node-engine/known-policies.ts');
   const settings = settingsFromFlags(flags);
@@ -222,8 +256,16 @@ async function runCheckpoint(reference: string, flags: CheckpointFlags, output: 
   for (const problem of problems) output.note(`ghostlimit: ${problem}`);
   await host.criuReaders.refreshIfUnknown(settings.files);
   const { nodeName, criuVersion } = await host.facts.read();
-  const choice = { reference, containerName: flags.container ?? null, timeoutSeconds: flags.timeout };
-  return checkpoint(choice, { ...host, settings, policies, nodeName, criuVersion }, output);
+  const { onGhostLimit, skipChecks } = flags;
+  const choice = {
+    reference,
+    containerName: flags.container ?? null,
+    timeoutSeconds: flags.timeout,
+    ...(onGhostLimit !== undefined && { onGhostLimit }),
+    ...(skipChecks !== undefined && { skipChecks }),
+  };
+  const archives = createHostCheckpointArchives({ hostRoot: flags.hostRoot });
+  return checkpoint(choice, { ...host, settings, policies, nodeName, criuVersion, archives }, output);
 }
 
 function parsePid(text: string): number {

@@ -1,11 +1,20 @@
 // `ghostlimit checkpoint CONTAINER|POD`: takes checkpoints on this host and says what came of them, as a CheckpointRequest.
-import type { CheckpointRequest, ContainerResult } from '../../api/checkpoint-request.ts';
+import type {
+  CheckpointRequest,
+  ContainerResult,
+  OnGhostLimit,
+  SkippableCheck,
+} from '../../api/checkpoint-request.ts';
 import type { Condition } from '../../api/condition.ts';
 import { API_VERSION } from '../../api/names.ts';
 import { printable } from '../../api/printable.ts';
 import { printSize } from '../../api/quantity.ts';
 import { gatherSubjects, type CheckpointSubject } from '../../node-engine/checkpoint-subjects.ts';
-import { takeCheckpoint, type CheckpointParts } from '../../node-engine/take-checkpoint.ts';
+import {
+  takeCheckpoint,
+  type CheckpointOrder,
+  type CheckpointParts,
+} from '../../node-engine/take-checkpoint.ts';
 import type { ContainerRuntime } from '../../ports/container-runtime.ts';
 import { CommandFailure, EXIT, type ExitCode, type Output } from '../output.ts';
 
@@ -15,6 +24,8 @@ export interface CheckpointChoice {
   readonly containerName: string | null;
   /** 1..600, for one container. */
   readonly timeoutSeconds: number;
+  readonly onGhostLimit?: OnGhostLimit;
+  readonly skipChecks?: readonly SkippableCheck[];
 }
 
 export interface CheckpointCommandParts extends CheckpointParts {
@@ -32,8 +43,13 @@ export async function checkpoint(
   if (first === undefined) throw new CommandFailure(unknownContainer(choice));
   const startTime = new Date(parts.clock.now()).toISOString();
   const containers: ContainerResult[] = [];
-  for (const subject of subjects) {
-    containers.push(await takeCheckpoint({ subject, timeoutMs: choice.timeoutSeconds * 1000 }, parts));
+  // The clock keeps no program alive, and a second attempt waits for it alone.
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    for (const subject of subjects)
+      containers.push(await takeCheckpoint({ subject, ...orderOf(choice) }, parts));
+  } finally {
+    clearInterval(alive);
   }
   const request = requestOf(choice, first, containers, {
     startTime,
@@ -43,6 +59,15 @@ export async function checkpoint(
   if (output.format === 'json') output.printJson(request);
   else output.print(containers.map(resultText).join('\n'));
   return exitCodeOf(containers);
+}
+
+function orderOf(choice: CheckpointChoice): Omit<CheckpointOrder, 'subject'> {
+  const { timeoutSeconds, onGhostLimit, skipChecks } = choice;
+  return {
+    timeoutMs: timeoutSeconds * 1000,
+    ...(onGhostLimit !== undefined && { onGhostLimit }),
+    ...(skipChecks !== undefined && { skipChecks }),
+  };
 }
 
 function unknownContainer({ reference, containerName }: CheckpointChoice): string {
@@ -58,7 +83,7 @@ function exitCodeOf(containers: readonly ContainerResult[]): ExitCode {
 }
 
 function requestOf(
-  { timeoutSeconds }: CheckpointChoice,
+  { timeoutSeconds, onGhostLimit, skipChecks }: CheckpointChoice,
   { matched }: CheckpointSubject,
   containers: readonly ContainerResult[],
   times: { readonly startTime: string; readonly completionTime: string; readonly nodeName: string },
@@ -76,6 +101,8 @@ function requestOf(
       podName: printable(podName, 253),
       containerNames: containers.map(({ name }) => name),
       timeoutSeconds,
+      ...(onGhostLimit !== undefined && { onGhostLimit }),
+      ...(skipChecks !== undefined && { skipChecks: [...skipChecks] }),
     },
     status: {
       conditions: [outcomeCondition(failure, times.completionTime)],
@@ -109,10 +136,8 @@ function outcomeCondition(failure: ContainerResult | undefined, lastTransitionTi
 
 function resultText(result: ContainerResult): string {
   const name = printable(result.name, 253);
-  if (result.result === 'Succeeded' && result.archive !== undefined) {
-    const { path, sizeBytes } = result.archive;
-    return `${name}: checkpointed in ${(result.durationSeconds ?? 0).toString()} s, ${printSize(sizeBytes)} in ${printable(path)}; the container runs on`;
-  }
+  if (result.result === 'Succeeded' && result.archive !== undefined)
+    return [`${name}: ${successText(result, result.archive)}`, ...linesOf(result.message)].join('\n');
   const lines = [
     `${name}: ${result.result.toUpperCase()}: ${result.reason ?? ''}`,
     `  ${result.message ?? ''}`,
@@ -125,4 +150,16 @@ function resultText(result: ContainerResult): string {
     lines.push(`  smallest limit that would do: ${result.requiredGhostLimitBytes.toString()}`);
   if (result.hint !== undefined) lines.push(`  what to do: ${result.hint}`);
   return lines.join('\n');
+}
+
+function successText(
+  { durationSeconds = 0, attempts }: ContainerResult,
+  { path, sizeBytes }: NonNullable<ContainerResult['archive']>,
+): string {
+  const attempt = attempts > 1 ? ' at the second attempt, with a higher ghost-limit' : '';
+  return `checkpointed in ${durationSeconds.toString()} s${attempt}, ${printSize(sizeBytes)} in ${printable(path)}; the container runs on`;
+}
+
+function linesOf(message: string | undefined): string[] {
+  return message === undefined ? [] : [`  ${message}`];
 }

@@ -90,6 +90,7 @@ function scanJson({ container, scan: result }: ScannedContainer): unknown {
     container: container === null ? null : printable(container, 253),
     requiredGhostLimitBytes: result.requiredGhostLimitBytes,
     linkRemapRequired: result.linkRemapRequired,
+    residentBytes: result.residentBytes,
     files: result.files.map((file) => ({ ...file, path: printable(file.path) })),
     blockers: result.blockers,
     warnings: result.warnings,

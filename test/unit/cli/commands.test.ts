@@ -217,6 +217,22 @@ describe('checkpoint', () => {
     ]);
   });
 
+  test('what is asked for stands in the request: Fail, and checks that are skipped', async () => {
+    node.folder.put('a.yaml', [aPolicyFor('web', { auto: { maximum: '64Mi' } }, { scope: 'Checkpoint' })]);
+    await node.pass();
+    node.freeBytes.set('/var/lib/docker', 0);
+    const skipped = { skipChecks: ['FreeSpace'] as const };
+    expect(await checkpoint({ ...choice, ...skipped }, await parts(), output)).toBe(0);
+    expect(CheckpointRequestSchema.parse(output.json).spec).toMatchObject({ skipChecks: ['FreeSpace'] });
+    expect(await checkpoint(choice, await parts(), output)).toBe(1);
+    expect(output.json).toMatchObject({ status: { containers: [{ reason: 'NoSpace' }] } });
+    expect(await checkpoint({ ...choice, onGhostLimit: 'Fail' }, await parts(), output)).toBe(1);
+    expect(CheckpointRequestSchema.parse(output.json)).toMatchObject({
+      spec: { onGhostLimit: 'Fail' },
+      status: { containers: [{ reason: 'GhostLimitExceeded', attempts: 0 }] },
+    });
+  });
+
   test('timed out: exit 124', async () => {
     node.run('idle');
     node.runtime.hang = Promise.resolve();
@@ -313,6 +329,7 @@ describe('scan', () => {
         container: null,
         requiredGhostLimitBytes: 0,
         linkRemapRequired: false,
+        residentBytes: 0,
         files: [],
         blockers: [],
         warnings: [],

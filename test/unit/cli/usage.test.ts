@@ -38,6 +38,16 @@ describe('wrong words: exit 2, the reason on standard error, nothing on standard
       ['checkpoint', 'x', '--timeout', '0'],
       'must be a whole number of seconds from 1 to 600',
     ],
+    [
+      'another way with the ghost-limit',
+      ['checkpoint', 'x', '--on-ghost-limit', 'Raise'],
+      'Allowed choices are RaiseOnce, Fail',
+    ],
+    [
+      'a check that cannot be skipped',
+      ['checkpoint', 'x', '--skip-checks', 'FreeSpace,ConfigInvalid'],
+      'must be one of FreeSpace, PredictedPause',
+    ],
     ['apply of nothing', ['apply'], 'apply needs -f DIR or FILE, or --remove'],
     ['apply and remove', ['apply', '-f', 'x', '--remove'], 'cannot be used with option'],
     [
