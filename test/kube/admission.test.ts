@@ -253,6 +253,50 @@ describe('the right to take checkpoints', () => {
     expect(await refusalOf(call())).toBeNull();
   });
 
+  test('what the controller does with requests of others: finalizer, status, orders, the end after their time', async () => {
+    const ref = { namespace: 'free', name: 'r-web-3' };
+    const ours = 'ghostlimit.dev/cleanup';
+    const finalizers = (list: readonly string[]) =>
+      refusalOf(
+        controller.mergePatch(
+          CHECKPOINT_REQUESTS,
+          ref,
+          { metadata: { finalizers: list } },
+          { fieldManager: 'ghostlimit-controller' },
+        ),
+      );
+    const status = (api: KubeApi, metadata: { readonly resourceVersion?: string } = {}) =>
+      api.apply(
+        CHECKPOINT_REQUESTS,
+        {
+          apiVersion: apiVersionOf(CHECKPOINT_REQUESTS),
+          kind: CHECKPOINT_REQUESTS.kind,
+          metadata: { ...ref, ...metadata },
+          status: { observedGeneration: 1, summary: 'Complete' },
+        },
+        { fieldManager: 'ghostlimit-controller', force: true, subresource: 'status' },
+      );
+    const made = await jane.create(CHECKPOINT_REQUESTS, aRequest('free', 'web-3'));
+    expect(await finalizers([ours])).toBeNull();
+    const { resourceVersion = '' } = (await status(controller)).metadata;
+    // Bound to what was read: another leader's write in between is not overwritten.
+    await status(controller, { resourceVersion });
+    expect(
+      await refusalOf(status(controller, { resourceVersion: made.metadata.resourceVersion ?? '' })),
+    ).toContain('409 ');
+    expect(await refusalOf(status(jane))).toContain('403 ');
+    await jane.delete(CHECKPOINT_REQUESTS, ref);
+    expect(await admin.get(CHECKPOINT_REQUESTS, ref)).toMatchObject({ metadata: { finalizers: [ours] } });
+    expect(await finalizers([])).toBeNull();
+    expect(await admin.get(CHECKPOINT_REQUESTS, ref)).toBeNull();
+
+    const old = await jane.create(CHECKPOINT_REQUESTS, aRequest('free', 'web-3'));
+    const uid = old.metadata.uid ?? '';
+    expect(await controller.delete(CHECKPOINT_REQUESTS, ref, { uid })).toBe(true);
+    expect(await refusalOf(jane.create(CHECKPOINT_REQUESTS, aRequest('free', 'web-3')))).toBeNull();
+    expect(await refusalOf(controller.delete(CHECKPOINT_REQUESTS, ref, { uid }))).toContain('409 ');
+  });
+
   test('a schedule of somebody else: may be labelled and taken away, not aimed at other pods', async () => {
     const ref = { namespace: 'shop', name: 'theirs' };
     await admin.create(CHECKPOINT_POLICIES, aPolicy('theirs', schedule));
@@ -374,6 +418,14 @@ describe('the controller', () => {
 
   test.each<[verb: string, group: string, plural: string, namespace: string | null, allowed: boolean]>([
     ['list', '', 'pods', null, true],
+    ['get', '', 'pods', 'shop', true],
+    ['patch', '', 'pods', 'shop', false],
+    ['get', '', 'nodes', null, true],
+    ['create', 'ghostlimit.dev', 'checkpointrequests', 'shop', true],
+    ['patch', 'ghostlimit.dev', 'checkpointrequests', 'shop', true],
+    ['patch', 'ghostlimit.dev', 'checkpointrequests/status', 'shop', true],
+    ['delete', 'ghostlimit.dev', 'checkpointrequests', 'shop', true],
+    ['patch', 'ghostlimit.dev', 'checkpointnodes', null, true],
     ['watch', '', 'pods', null, false],
     ['watch', '', 'pods', SYSTEM, true],
     ['create', '', 'pods', SYSTEM, false],

@@ -2,6 +2,7 @@
 // Each history has a seed, named with what happened when it fails.
 import { isDeepStrictEqual } from 'node:util';
 import { objectKey, type KubeObject } from '../../src/api/kube-object.ts';
+import { readRequestFacts } from '../../src/domain/requests/request-facts.ts';
 import { LEASES } from '../../src/machinery/lease-record.ts';
 import { FAKE_KINDS } from '../fakes/kube/fake-kinds.ts';
 import type { KubeCall } from '../fakes/fake-kube.ts';
@@ -14,6 +15,9 @@ export interface SettleTotals {
   steps: number;
   calls: number;
   failedCalls: number;
+  /** Checkpoints asked for, and those of them that were taken. */
+  requests: number;
+  completeRequests: number;
   /** Of virtual time, seconds, over all histories. */
   slowestSettleSeconds: number;
   slowestSeed: number;
@@ -30,7 +34,7 @@ const SETTLE_LIMIT_MS = 40 * 60_000;
 const QUIET_MS = 60 * 60_000;
 /** Three watches that live 10 to 20 minutes, and the report that is written anew each 10 minutes. */
 const AGENT_CALLS_PER_HOUR = 30;
-/** Eight watches; what else a leader and a follower ask for concerns the lease. */
+/** Nine watches; what else a leader and a follower ask for concerns the lease. */
 const CONTROLLER_CALLS_PER_HOUR = 60;
 /** For each policy of which a silent node has a pod, which only a list of pods tells of. */
 const LISTS_PER_SILENT_POLICY = 24;
@@ -48,6 +52,8 @@ export async function runSettleHistories({
     steps: 0,
     calls: 0,
     failedCalls: 0,
+    requests: 0,
+    completeRequests: 0,
     slowestSettleSeconds: 0,
     slowestSeed: 0,
     mostAgentCallsPerHour: 0,
@@ -92,7 +98,12 @@ class SettleHistory {
     for (const namespace of NAMESPACES)
       for (const [name] of world.nodes)
         if (world.random.chance(0.5))
-          world.startPod({ namespace, app: 'web', nodeName: name, ghostBytes: 2_797_568 });
+          world.startPod({
+            namespace,
+            app: 'web',
+            nodeName: name,
+            ghostBytes: world.random.pick([0, 2_797_568]),
+          });
     world.start();
   }
 
@@ -182,6 +193,9 @@ class SettleHistory {
 
   #count(steps: number): void {
     const { calls } = this.#world.kube;
+    const requests = [...this.#world.requests.values()].map(readRequestFacts);
+    this.#totals.requests += requests.length;
+    this.#totals.completeRequests += requests.filter(({ status }) => status.summary === 'Complete').length;
     this.#totals.histories += 1;
     this.#totals.steps += steps;
     this.#totals.calls += calls.length;

@@ -3,6 +3,7 @@ import {
   CHECKPOINT_NODES,
   CHECKPOINT_PLANS,
   CHECKPOINT_POLICIES,
+  CHECKPOINT_REQUESTS,
   DAEMON_SETS,
 } from '../../src/api/kube-resources.ts';
 import { AGENT_NAME, SYSTEM_NAMESPACE } from '../../src/api/names.ts';
@@ -39,6 +40,10 @@ const STEPS: readonly (readonly [number, Step])[] = [
   [6, startPod],
   [4, movePod],
   [3, endPod],
+  [16, createRequest],
+  [4, deleteRequest],
+  [3, annotatePod],
+  [3, changeDumps],
   [5, changeSettings],
   [1, breakSettings],
   [5, changeReadiness],
@@ -174,12 +179,52 @@ async function endPod(world: SettleWorld): Promise<string> {
   return `end ${pod.name} on ${pod.nodeName}`;
 }
 
+async function createRequest(world: SettleWorld): Promise<string> {
+  const { random } = world;
+  const pod = somePod(world);
+  if (pod === null) return 'no pod to ask for';
+  const spec = {
+    podName: random.chance(0.1) ? 'nobody' : pod.name,
+    ...(random.chance(0.5) && { containerNames: [random.chance(0.1) ? 'other' : 'app'] }),
+    timeoutSeconds: random.pick([1, 10, 30]),
+    startDeadlineSeconds: random.pick([2, 30, 120]),
+    ttlSecondsAfterFinished: random.pick([0, 60, 604_800, 604_800]),
+    archivePolicy: random.pick(['Delete', 'Delete', 'Retain']),
+  };
+  const name = await world.createRequest(pod.namespace, spec, random.pick([null, 'p1']));
+  return `ask for ${pod.name} as ${name} ${JSON.stringify(spec)}`;
+}
+
+async function deleteRequest({ kube, random }: SettleWorld): Promise<string> {
+  const all = kube.all(CHECKPOINT_REQUESTS);
+  if (all.length === 0) return 'no request to delete';
+  const { namespace = '', name } = random.pick(all).metadata;
+  await kube.direct.delete(CHECKPOINT_REQUESTS, { namespace, name });
+  return `delete the request ${name}`;
+}
+
+async function annotatePod(world: SettleWorld): Promise<string> {
+  const pod = somePod(world);
+  if (pod === null) return 'no pod to annotate';
+  return `annotate ${pod.name} with ${await world.annotate(pod)}`;
+}
+
+/** From now on dumps on a node are quick, or take long. */
+function changeDumps({ nodes, random }: SettleWorld): string {
+  const all = [...nodes.values()];
+  if (all.length === 0) return 'no node to change dumps on';
+  const node = random.pick(all);
+  node.runtime.dumpMs = random.pick([0, 300, 3_000, 8_000]);
+  return `dumps on ${node.name} take ${node.runtime.dumpMs.toString()} ms`;
+}
+
 export function someSettings({ random }: SettleWorld): string {
   return JSON.stringify({
     maxGhostLimit: random.pick(['1Gi', '1Gi', '64Mi', '5Mi']),
     baseGhostLimit: random.pick([null, null, '2Mi', '5Mi']),
     allowedCriuOptions: random.pick([[], ['FileLocks', 'TcpEstablished', 'TcpClose']]),
     namespaces: random.pick([null, null, ['shop'], ['shop', 'depot']]),
+    checkpointsPaused: random.chance(0.15),
     removal: random.chance(0.15),
     agent: { image: random.pick([null, 'ghostlimit:other']) },
   });
@@ -237,7 +282,7 @@ async function deleteOurs(world: SettleWorld): Promise<string> {
 // Machines and processes.
 
 export function someNode(world: SettleWorld, name: string): SimulatedNode {
-  return new SimulatedNode(name, world.random.pick(FOREIGN));
+  return new SimulatedNode(name, world.random.pick(FOREIGN), world.time);
 }
 
 function changeReadiness(world: SettleWorld): string {
@@ -343,6 +388,7 @@ function disturbWatches(world: SettleWorld): string {
           CHECKPOINT_PLANS.plural,
           CHECKPOINT_NODES.plural,
           CHECKPOINT_POLICIES.plural,
+          CHECKPOINT_REQUESTS.plural,
         ]),
       };
   const where = match.resource ?? 'everything';
@@ -401,12 +447,14 @@ export function heal(world: SettleWorld): string {
 }
 
 function textOf(settings: OperatorSettings): string {
-  const { maxGhostLimit, baseGhostLimit, allowedCriuOptions, namespaces, removal, agent } = settings;
+  const { maxGhostLimit, baseGhostLimit, allowedCriuOptions, namespaces, checkpointsPaused, removal, agent } =
+    settings;
   return JSON.stringify({
     maxGhostLimit,
     baseGhostLimit,
     allowedCriuOptions,
     namespaces,
+    checkpointsPaused,
     removal,
     agent: { image: agent.image },
   });

@@ -1,15 +1,18 @@
 // A whole cluster in memory: the real controller and the real agents on one FakeKube in virtual time, with what Kubernetes itself would do beside them
 // (kubelets, the DaemonSet controller, restarts of pods), each process with the rights of its RBAC data and no others.
 import { parse as parseYaml } from 'yaml';
+import { cronerCron } from '../../src/adapters/cron/croner-cron.ts';
 import { AGENT_RIGHTS } from '../../src/agent/rbac.ts';
 import { readCheckpointNodeStatus } from '../../src/api/checkpoint-node.ts';
 import { readCheckpointPlan } from '../../src/api/checkpoint-plan.ts';
 import { readCheckpointPolicyStatus } from '../../src/api/checkpoint-policy.ts';
+import { CheckpointRequestStatusSchema } from '../../src/api/checkpoint-request.ts';
 import type { KubeObject, KubeResource } from '../../src/api/kube-object.ts';
 import {
   CHECKPOINT_NODES,
   CHECKPOINT_PLANS,
   CHECKPOINT_POLICIES,
+  CHECKPOINT_REQUESTS,
   CONFIG_MAPS,
   DAEMON_SETS,
   DEPLOYMENTS,
@@ -19,7 +22,9 @@ import {
 import {
   AGENT_NAME,
   AGENT_POD_LABELS,
+  CHECKPOINT_ANNOTATION,
   CONTROLLER_NAME,
+  POLICY_LABEL,
   SETTINGS_CONFIG_MAP,
   SETTINGS_KEY,
   SYSTEM_NAMESPACE,
@@ -111,6 +116,8 @@ export class SettleWorld {
   /** By uid of the policy: its specs, with their generations. */
   readonly specs = new Map<string, KubeObject[]>();
   readonly settingsHistory: OperatorSettings[] = [];
+  /** Every request that ever was, by uid, as it was written last. */
+  readonly requests = new Map<string, KubeObject>();
   /** What stands in the ConfigMap is no settings. */
   settingsBroken = false;
   #count = 0;
@@ -173,6 +180,32 @@ export class SettleWorld {
 
   async deletePolicy({ metadata: { namespace = '', name } }: KubeObject): Promise<void> {
     await this.kube.direct.delete(CHECKPOINT_POLICIES, { namespace, name });
+  }
+
+  async createRequest(
+    namespace: string,
+    spec: Record<string, unknown>,
+    policy: string | null,
+  ): Promise<string> {
+    this.#count += 1;
+    const name = `r${this.#count.toString()}`;
+    const labels = policy === null ? {} : { labels: { [POLICY_LABEL]: policy } };
+    await this.kube.direct.create(CHECKPOINT_REQUESTS, {
+      apiVersion: 'ghostlimit.dev/v1alpha1',
+      kind: 'CheckpointRequest',
+      metadata: { namespace, name, ...labels },
+      spec,
+    });
+    return name;
+  }
+
+  /** The pod asks for a checkpoint. */
+  async annotate({ namespace, name }: WorldPod): Promise<string> {
+    this.#count += 1;
+    const token = `token-${this.#count.toString()}`;
+    const patch = { metadata: { annotations: { [CHECKPOINT_ANNOTATION]: token } } };
+    await this.kube.direct.mergePatch(PODS, { namespace, name }, patch, { fieldManager: 'kubectl-annotate' });
+    return token;
   }
 
   #remember(policy: KubeObject): void {
@@ -306,6 +339,7 @@ export class SettleWorld {
       log: process.log,
       metrics: NO_MACHINERY_METRICS,
       parseYaml: (text: string): unknown => parseYaml(text),
+      cron: cronerCron,
       namespace: NAMESPACE,
       instance: process.name,
       image: 'ghostlimit:test',
@@ -361,9 +395,14 @@ export class SettleWorld {
     this.kube.seed(NODES, { apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { conditions } });
   }
 
+  #note(object: KubeObject | null): void {
+    if (object?.kind === CHECKPOINT_REQUESTS.kind) this.requests.set(object.metadata.uid ?? '', object);
+  }
+
   /** What the API server checks by schema and by admission policy: an agent writes the status of its own object only. */
   #judge(review: AdmissionReview): { readonly status: 403 | 422; readonly message: string } | null {
     const { user, subresource, object } = review;
+    this.#note(object);
     if (user.startsWith('agent-') && object?.metadata.name !== user.slice('agent-'.length).split('#')[0])
       return { status: 403, message: `${user} may not write ${object?.metadata.name ?? ''}` };
     return object === null || isReadable(object, subresource)
@@ -383,6 +422,8 @@ function isReadable(object: KubeObject, subresource: 'status' | null): boolean {
   }
   if (subresource === null) return true;
   if (object.kind === CHECKPOINT_POLICIES.kind) return readCheckpointPolicyStatus(object) !== null;
+  if (object.kind === CHECKPOINT_REQUESTS.kind)
+    return CheckpointRequestStatusSchema.safeParse(object['status']).success;
   return object.kind !== CHECKPOINT_NODES.kind || readCheckpointNodeStatus(object) !== null;
 }
 
@@ -399,6 +440,7 @@ function podObject(
   phase: string,
 ): KubeObject {
   const containerID = `containerd://${containerId}`;
+  const state = phase === 'Running' ? { running: {} } : { terminated: {} };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -409,6 +451,6 @@ function podObject(
       ownerReferences: [{ apiVersion, kind, name: ownerName, uid, controller: true }],
     },
     spec: { nodeName, containers: [{ name: 'app' }] },
-    status: { phase, containerStatuses: phase === 'Pending' ? [] : [{ name: 'app', containerID }] },
+    status: { phase, containerStatuses: phase === 'Pending' ? [] : [{ name: 'app', containerID, state }] },
   };
 }

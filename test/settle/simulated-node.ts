@@ -6,6 +6,9 @@ import { runClusterAgent } from '../../src/agent/cluster/cluster-agent.ts';
 import type { RunningAgent } from '../../src/agent/run-agent.ts';
 import type { KubeApi } from '../../src/ports/kube-api.ts';
 import type { NodeMetrics } from '../../src/ports/node-metrics.ts';
+import type { Clock } from '../../src/ports/clock.ts';
+import type { CheckpointArchive, CheckpointCall } from '../../src/ports/container-runtime.ts';
+import { FakeCheckpointArchives } from '../fakes/fake-checkpoint-archives.ts';
 import { FakeContainerRuntime } from '../fakes/fake-container-runtime.ts';
 import { FakeGhostScanner } from '../fakes/fake-ghost-scanner.ts';
 import { FakeHostFiles } from '../fakes/fake-host-files.ts';
@@ -23,7 +26,8 @@ const NO_READERS: CriuReadersSource = {
 export class SimulatedNode {
   readonly name: string;
   readonly files: FakeHostFiles;
-  readonly runtime = new FakeContainerRuntime('containerd');
+  readonly archives = new FakeCheckpointArchives();
+  readonly runtime: DumpingRuntime;
   readonly scanner = new FakeGhostScanner();
   readonly #state = new FakeStateStore(undefined, AGENT_PID);
   /** Whether its kubelet answers. */
@@ -34,8 +38,10 @@ export class SimulatedNode {
   /** Bytes of the largest ghost file, by container, of all containers that ever ran here. */
   readonly ghosts = new Map<string, number>();
 
-  constructor(name: string, foreign: string | null) {
+  constructor(name: string, foreign: string | null, time: Clock) {
     this.name = name;
+    this.runtime = new DumpingRuntime(time, this.archives);
+    this.archives.disk = { freeBytes: 2 ** 40, totalBytes: 2 ** 40 };
     this.foreign = foreign;
     this.files = new FakeHostFiles(foreign === null ? {} : { [RUNC_CONF]: foreign });
   }
@@ -65,6 +71,10 @@ export class SimulatedNode {
         reflector: { api: process.port(kube), clock, log, metrics: NO_MACHINERY_METRICS, random },
         nodeName: this.name,
         runtimes,
+        orders: {
+          archives: process.port(this.archives),
+          isFrozen: (containerId) => Promise.resolve(this.runtime.dumping.has(containerId)),
+        },
         engine: {
           inspector: createNodeInspector(facts, runtimes, clock),
           criuReaders: NO_READERS,
@@ -97,6 +107,39 @@ export class SimulatedNode {
 
   get isAgentReady(): boolean {
     return this.agent?.running.health.ready() === true;
+  }
+}
+
+/** Takes its time over each dump, and brings it to its end whatever becomes of the agent that asked for it. */
+class DumpingRuntime extends FakeContainerRuntime {
+  /** Container ids of all dumps that were begun. */
+  readonly begun: string[] = [];
+  readonly dumping = new Set<string>();
+  /** How long the next dumps take, milliseconds. */
+  dumpMs = 300;
+  readonly #time: Clock;
+  readonly #archives: FakeCheckpointArchives;
+
+  constructor(time: Clock, archives: FakeCheckpointArchives) {
+    super('containerd');
+    this.#time = time;
+    this.#archives = archives;
+  }
+
+  override async checkpoint(call: CheckpointCall): Promise<CheckpointArchive> {
+    const { id } = call.container;
+    this.begun.push(id);
+    this.dumping.add(id);
+    await new Promise<void>((resolve) => this.#time.after(this.dumpMs, resolve));
+    this.dumping.delete(id);
+    const archive = await super.checkpoint(call);
+    const { path, sizeBytes } = archive;
+    this.#archives.put(path, {
+      sizeBytes,
+      modifiedMs: this.#time.now(),
+      identity: { containerId: id },
+    });
+    return archive;
   }
 }
 

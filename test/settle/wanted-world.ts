@@ -36,6 +36,7 @@ import {
   type ResolvedPolicy,
 } from '../../src/domain/policy/resolve.ts';
 import type { SettleWorld } from './settle-world.ts';
+import { requestDifferences } from './wanted-requests.ts';
 import { RUNC_CONF, type SimulatedNode } from './simulated-node.ts';
 
 /** One line for each thing that is not as it should be; empty: the world has settled. */
@@ -48,6 +49,7 @@ export function differences(world: SettleWorld): string[] {
     ...judged.flatMap((node) => nodeDifferences(node, world)),
     ...world.policies().flatMap((policy) => policyDifferences(policy, judged, world)),
     ...daemonSetDifferences(world),
+    ...requestDifferences(world),
   ];
 }
 

@@ -15,7 +15,9 @@ test(`${HISTORIES.toString()} histories come to the wanted state, stay there and
   expect(stdout).toMatch(/seed 1: \{.*\} in \d+ s, nothing lost/);
   const totals = JSON.parse(/\{.*\}/.exec(stdout)?.[0] ?? '') as SettleTotals;
   expect(totals.histories).toBe(HISTORIES);
-  // They are about something: many steps, and calls that fail.
+  // They are about something: many steps, calls that fail, checkpoints that are taken.
   expect(totals.steps).toBeGreaterThan(HISTORIES * 5);
   expect(totals.failedCalls).toBeGreaterThan(1_000);
+  expect(totals.requests).toBeGreaterThan(HISTORIES);
+  expect(totals.completeRequests).toBeGreaterThan(10);
 });
