@@ -1,5 +1,5 @@
 // The ports to what a cluster orders of a node, to the pods that are meant, and to who hears what came of it. Orders are data: nothing in them is ever opened or run.
-import type { CheckpointNodeSpec, CheckpointNodeStatus } from '../api/checkpoint-node.ts';
+import type { CheckpointNodeSpec, CheckpointNodeStatus, NodeOrder } from '../api/checkpoint-node.ts';
 import type { Workload, WorkloadContainer } from './workload-source.ts';
 
 /** Everything that is ordered of the node now. */
@@ -34,6 +34,9 @@ export type OrderNews = Partial<
 export interface OrderReports {
   /** From now on every report says this; parts that are absent stay as they were. News are sent at once, and again until they are taken. What is no news costs nothing. */
   tell(news: OrderNews): void;
-  /** The same. Resolves when a report with it was taken; rejects when that takes longer than 10 s, which says nothing of what will come. */
-  publish(news: OrderNews): Promise<void>;
+  /**
+   * The same. Resolves when a report with it was taken, with the orders that stood in the spec at that moment, which may be newer than what is watched; null: it
+   * had been taken before. Rejects when it takes longer than 10 s, which says nothing of what will come.
+   */
+  publish(news: OrderNews): Promise<readonly NodeOrder[] | null>;
 }

@@ -1,6 +1,11 @@
 // The ReportSink of an agent in a cluster: the status of its own CheckpointNode, written only when it says something new, spread over time so that thousands of agents do not write at once.
 import { isDeepStrictEqual } from 'node:util';
-import { readCheckpointNodeStatus, type CheckpointNodeStatus } from '../../api/checkpoint-node.ts';
+import {
+  readCheckpointNodeSpec,
+  readCheckpointNodeStatus,
+  type CheckpointNodeStatus,
+  type NodeOrder,
+} from '../../api/checkpoint-node.ts';
 import { apiVersionOf, type KubeObject } from '../../api/kube-object.ts';
 import { CHECKPOINT_NODES } from '../../api/kube-resources.ts';
 import { AGENT_FIELD_MANAGER } from '../../api/names.ts';
@@ -56,7 +61,7 @@ interface Written {
 interface Waiting {
   /** The news that it waits for, and all before them. */
   readonly version: number;
-  readonly resolve: () => void;
+  readonly resolve: (orders: readonly NodeOrder[] | null) => void;
 }
 
 class SpreadingSink implements NodeReportSink {
@@ -114,10 +119,10 @@ class SpreadingSink implements NodeReportSink {
     this.#schedule();
   }
 
-  #publishOrders(news: OrderNews): Promise<void> {
+  #publishOrders(news: OrderNews): Promise<readonly NodeOrder[] | null> {
     this.#tell(news);
     const { clock } = this.#parts;
-    if (this.#isWritten()) return Promise.resolve();
+    if (this.#isWritten()) return Promise.resolve(null);
     // Also in the pause after a failure: somebody waits for it.
     this.#dueAtMs = clock.monotonicMs();
     this.#wake();
@@ -128,9 +133,9 @@ class SpreadingSink implements NodeReportSink {
       });
       const waiting: Waiting = {
         version: this.#version,
-        resolve: () => {
+        resolve: (orders) => {
           cancel();
-          resolve();
+          resolve(orders);
         },
       };
       this.#waiting.add(waiting);
@@ -202,7 +207,7 @@ class SpreadingSink implements NodeReportSink {
       return;
     }
     try {
-      await kube.apply(CHECKPOINT_NODES, reportObject(nodeName, status), {
+      const taken = await kube.apply(CHECKPOINT_NODES, reportObject(nodeName, status), {
         fieldManager: AGENT_FIELD_MANAGER,
         force: true,
         subresource: 'status',
@@ -210,18 +215,20 @@ class SpreadingSink implements NodeReportSink {
       });
       this.#written = { status, uid, atMs: clock.monotonicMs() };
       this.#failures = 0;
-      this.#resolveWaiting(version);
+      this.#resolveWaiting(version, readCheckpointNodeSpec(taken)?.orders ?? null);
+      // What was asked for meanwhile may be what was written just now.
+      this.#dueAtMs = this.#waiting.size > 0 ? clock.monotonicMs() : Infinity;
       this.#schedule();
     } catch (error) {
       if (!signal.aborted) this.#retryLater(error as Error);
     }
   }
 
-  #resolveWaiting(version: number): void {
+  #resolveWaiting(version: number, orders: readonly NodeOrder[] | null): void {
     for (const waiting of [...this.#waiting]) {
       if (waiting.version > version) continue;
       this.#waiting.delete(waiting);
-      waiting.resolve();
+      waiting.resolve(orders);
     }
   }
 

@@ -219,14 +219,21 @@ class Runner implements OrderRunner {
       await this.#work(started, signal);
   }
 
-  /** True: the API server knows that it runs. */
+  /** True: the API server knows that it runs, and the order stood there then. */
   async #announce(entry: LedgerEntry): Promise<boolean> {
     const { requestUID } = entry;
     this.#reports.set(requestUID, orderReport(entry));
     try {
-      await this.#parts.reports.publish({ orders: this.#listed() });
-      this.#holds.delete(requestUID);
-      return true;
+      const standing = await this.#parts.reports.publish({ orders: this.#listed() });
+      if (standing === null || standing.some((order) => order.requestUID === requestUID)) {
+        this.#holds.delete(requestUID);
+        return true;
+      }
+      // Withdrawn, which our watch does not show yet: whoever withdrew it may have told already that it was never started.
+      this.#reports.delete(requestUID);
+      this.#hold(requestUID, TRY_AGAIN_MS);
+      this.#tell();
+      return false;
     } catch (error) {
       // It stays in the report: the API server may have taken it all the same.
       this.#parts.log.warn('start of an order was not taken by the API server, trying again', {

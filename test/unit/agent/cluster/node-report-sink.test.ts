@@ -113,6 +113,16 @@ describe('when it is written', () => {
     expect(writes(from)).toEqual([]);
   });
 
+  test('nor is what is being written just then', async () => {
+    fixture.kube.faults.next({ verb: 'apply' }, { kind: 'delay', ms: 3_000 });
+    const from = now();
+    await sink.publish(of('2'));
+    await fixture.time.advance(1_000);
+    await sink.publish(of('2'));
+    await fixture.time.advance(60_000);
+    expect(writes(from)).toEqual([0]);
+  });
+
   test('news wait their turn in the spread, and the last one wins', async () => {
     spreadMs = 10_000;
     const from = now();
@@ -232,7 +242,7 @@ describe('what orders have to say', () => {
     spreadMs = 60_000;
   };
   /** What came of it so far. */
-  const outcome = (promise: Promise<void>): { is: string } => {
+  const outcome = (promise: Promise<unknown>): { is: string } => {
     const seen = { is: 'open' };
     promise.then(
       () => (seen.is = 'taken'),

@@ -166,6 +166,27 @@ test('an order that was withdrawn before it started is dropped', async () => {
   expect(dumped()).toEqual(['r1-app']);
 });
 
+test('an order that was withdrawn is not started either where the watch does not show it yet', async () => {
+  await aWorld();
+  world.pod('r1');
+  world.pod('r2');
+  await world.order({ requestUID: 'r1' });
+  await world.order({ requestUID: 'r2' });
+  await world.time.advance(1_000);
+  world.kube.faults.sometimes({ verb: ['list', 'watch'], resource: 'checkpointnodes' }, 1, [
+    { kind: 'unreachable' },
+  ]);
+  world.kube.cutWatches({ resource: 'checkpointnodes' });
+  await world.withdraw('r2');
+  await world.time.advance(60_000);
+  expect(dumped()).toEqual(['r1-app']);
+  expect(world.report('r2')).toBeUndefined();
+  world.kube.faults.clear();
+  await world.time.advance(120_000);
+  expect(dumped()).toEqual(['r1-app']);
+  expect(world.report('r2')).toBeUndefined();
+});
+
 test('an order that is withdrawn while it runs goes on, and is never run again', async () => {
   await aWorld();
   world.pod('r1', ['app', 'side']);
