@@ -50,6 +50,8 @@ export interface CriRuntimeOptions {
 
 /** No container has this id: what the runtime refuses first tells whether it could take a checkpoint at all. */
 const NOBODY = 'ghostlimit-asks-whether-checkpoints-work';
+/** Each such question is an error in the runtime's log: where nothing stood in the way it is not asked again for so long, milliseconds. */
+const UNHINDERED_MS = 600_000;
 const POLL_MS = 5000;
 const COMMAND_TIMEOUT_MS = 10_000;
 
@@ -58,6 +60,8 @@ export class CriRuntime implements ContainerRuntime {
   readonly #options: CriRuntimeOptions;
   readonly #connection: CriConnection;
   readonly #known: KnownContainers;
+  /** When nothing stood in the way of a checkpoint, by the monotonic clock. */
+  #unhinderedAtMs = -Infinity;
 
   constructor(options: CriRuntimeOptions) {
     this.#options = options;
@@ -233,6 +237,14 @@ export class CriRuntime implements ContainerRuntime {
   }
 
   async #obstacles(): Promise<readonly RuntimeObstacle[]> {
+    const { clock } = this.#options;
+    if (clock.monotonicMs() - this.#unhinderedAtMs < UNHINDERED_MS) return [];
+    const found = await this.#askObstacles();
+    this.#unhinderedAtMs = found.length === 0 ? clock.monotonicMs() : -Infinity;
+    return found;
+  }
+
+  async #askObstacles(): Promise<readonly RuntimeObstacle[]> {
     try {
       const request = { containerId: NOBODY, location: '/dev/null' };
       await this.#connection.call('CheckpointContainer', request, CriNothing);

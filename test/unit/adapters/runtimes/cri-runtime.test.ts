@@ -10,13 +10,17 @@ import { createClusterRuntimes } from '../../../../src/adapters/runtimes/cluster
 import { CriRuntime } from '../../../../src/adapters/runtimes/cri-runtime.ts';
 import { classifyFailure } from '../../../../src/domain/checkpoint/classify-failure.ts';
 import { RuntimeCheckpointError } from '../../../../src/ports/container-runtime.ts';
+import { FakeClock } from '../../../fakes/fake-clock.ts';
 import { CommandNotFound } from '../../../../src/ports/process-runner.ts';
 
 const ID = 'a1'.repeat(32);
 /** Source: containerd 1.7, CheckpointContainer of its CRI plugin, which does nothing else. */
 const REFUSAL = 'method CheckpointContainer not implemented';
 const UNIMPLEMENTED = '12';
+const NOT_FOUND = '5';
 
+let refusal = { status: UNIMPLEMENTED, text: REFUSAL };
+let refusals = 0;
 let folder: string;
 let server: Http2Server;
 
@@ -37,7 +41,9 @@ function answer(stream: ServerHttp2Stream, path: string): void {
   const message = ANSWERS[path.split('/').at(-1) ?? ''];
   const head = { ':status': 200, 'content-type': 'application/grpc' };
   if (message === undefined) {
-    stream.respond({ ...head, 'grpc-status': UNIMPLEMENTED, 'grpc-message': REFUSAL }, { endStream: true });
+    const { status, text } = refusal;
+    refusals += 1;
+    stream.respond({ ...head, 'grpc-status': status, 'grpc-message': text }, { endStream: true });
     return;
   }
   const length = Buffer.alloc(5);
@@ -59,6 +65,8 @@ const options = () => ({
 });
 
 beforeEach(async () => {
+  refusal = { status: UNIMPLEMENTED, text: REFUSAL };
+  refusals = 0;
   folder = mkdtempSync(join(tmpdir(), 'ghostlimit-cri-'));
   server = createServer();
   server.on('stream', (stream, headers) => {
@@ -80,6 +88,19 @@ test('containerd 1.7: a probe says that no checkpoint can be taken, before any i
   const { version, obstacles } = await new CriRuntime(options()).probe();
   expect(version).toBe('containerd://1.7.27');
   expect(obstacles).toMatchObject([{ reason: 'RuntimeUnsupported' }]);
+});
+
+test('where nothing stands in the way the question is not asked again for ten minutes, as it is an error in the log there', async () => {
+  const clock = new FakeClock();
+  const runtime = new CriRuntime({ ...options(), clock });
+  expect((await runtime.probe()).obstacles).toHaveLength(1);
+  refusal = { status: NOT_FOUND, text: 'an error occurred when trying to find container' };
+  expect((await runtime.probe()).obstacles).toEqual([]);
+  expect((await runtime.probe()).obstacles).toEqual([]);
+  expect(refusals).toBe(2);
+  await clock.advance(600_000);
+  refusal = { status: UNIMPLEMENTED, text: REFUSAL };
+  expect((await runtime.probe()).obstacles).toHaveLength(1);
 });
 
 test('containerd 1.7: one that is tried fails for that reason, and leaves nothing', async () => {
