@@ -156,6 +156,7 @@ async function kubeletPlace(
     address: nodeIp,
     port: kubelet.port,
     nodeName,
+    rootDirectory: kubelet.rootDirectory,
     caFile: kubelet.caFile === null ? null : await pathHere(places, kubelet.caFile),
     clusterCaFile: join(SERVICE_ACCOUNT, 'ca.crt'),
     tokenFile: join(SERVICE_ACCOUNT, 'token'),

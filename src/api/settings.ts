@@ -66,6 +66,12 @@ const nodeFields = {
         description:
           'File on every node with the authority that signed the serving certificate of its kubelet; default: the one that the kubelet made itself, or that of the cluster.',
       }),
+      rootDirectory: z
+        .string()
+        .max(1024)
+        .regex(/^(?:\/[\w-][\w.-]*)+$/, 'must be an absolute path without . and ..')
+        .default('/var/lib/kubelet')
+        .meta({ description: 'Its --root-dir on every node; default /var/lib/kubelet.' }),
     })
     .prefault({})
     .meta({ description: 'The kubelet of each node, for checkpoints by it.' }),
@@ -173,6 +179,11 @@ export const OperatorSettingsSchema = z.strictObject({
   }),
 });
 export type OperatorSettings = z.output<typeof OperatorSettingsSchema>;
+
+/** Where the kubelet puts the archives that it is asked for. Source: kubernetes pkg/kubelet/config/defaults.go, DefaultKubeletCheckpointsDirName. */
+export function kubeletCheckpoints({ kubelet }: Pick<NodeSettings, 'kubelet'>): string {
+  return `${kubelet.rootDirectory}/checkpoints`;
+}
 
 type Parsed<T> =
   | { readonly ok: true; readonly settings: T }

@@ -79,6 +79,7 @@ export async function startKubeletLab(cluster: Cluster, node: KubeNode): Promise
       address: '127.0.0.1',
       port: relay.port,
       nodeName: node.name,
+      rootDirectory: '/var/lib/kubelet',
       caFile: null,
       clusterCaFile: await file('cluster-ca.crt', cluster.ca),
       tokenFile: await tokenOf(ALLOWED),

@@ -40,6 +40,8 @@ export interface KubeletPlace {
   readonly port: number;
   /** In the API. */
   readonly nodeName: string;
+  /** Its --root-dir, a path of the host. */
+  readonly rootDirectory: string;
   /** What signed the kubelet's certificate, a file of this process; null: found out. */
   readonly caFile: string | null;
   /** Of this process. */

@@ -18,25 +18,29 @@ export interface TrustOptions {
   readonly address: string;
   /** In the API. */
   readonly nodeName: string;
+  /** The kubelet's own, of the host. */
+  readonly rootDirectory: string;
   /** Of this process; null: found out. */
   readonly caFile: string | null;
   /** The cluster's, of this process. */
   readonly clusterCaFile: string;
 }
 
-const SELF_SIGNED = '/var/lib/kubelet/pki/kubelet.crt';
+/** In the kubelet's root directory. */
+const SELF_SIGNED = 'pki/kubelet.crt';
 /** The kubelet keeps it only with serverTLSBootstrap. */
-const BOOTSTRAPPED = '/var/lib/kubelet/pki/kubelet-server-current.pem';
+const BOOTSTRAPPED = 'pki/kubelet-server-current.pem';
 
 /**
  * What may be trusted, the likeliest first; empty: nothing is known to prove this kubelet. Reads anew each time, as the kubelet makes another certificate at a restart.
  * Source: kubernetes cmd/kubelet/app/server.go, InitializeTLS: a certificate of its own making, beside its one-off authority, is for the host's name and no address.
  */
 export async function kubeletTrust(options: TrustOptions): Promise<readonly KubeletTrust[]> {
-  const { hostRoot, caFile, clusterCaFile } = options;
+  const { hostRoot, rootDirectory, caFile, clusterCaFile } = options;
   if (caFile !== null) return await signedBy(caFile, options);
-  const selfSigned = await selfSignedTrust(hostRoot);
-  if (selfSigned.length > 0 && !(await isOnHost(hostRoot, BOOTSTRAPPED))) return selfSigned;
+  const selfSigned = await selfSignedTrust(hostRoot, `${rootDirectory}/${SELF_SIGNED}`);
+  if (selfSigned.length > 0 && !(await isOnHost(hostRoot, `${rootDirectory}/${BOOTSTRAPPED}`)))
+    return selfSigned;
   return [...(await signedBy(clusterCaFile, options)), ...selfSigned];
 }
 
@@ -45,11 +49,11 @@ async function signedBy(file: string, { address, nodeName }: TrustOptions): Prom
   return ca === null ? [] : [{ from: file, ca, identities: [address, nodeName] }];
 }
 
-async function selfSignedTrust(hostRoot: string): Promise<readonly KubeletTrust[]> {
-  const ca = await readOrNull(await pathOnHost(hostRoot, SELF_SIGNED));
+async function selfSignedTrust(hostRoot: string, file: string): Promise<readonly KubeletTrust[]> {
+  const ca = await readOrNull(await pathOnHost(hostRoot, file));
   if (ca === null) return [];
   const identities = dnsNames(ca);
-  return identities.length === 0 ? [] : [{ from: SELF_SIGNED, ca, identities }];
+  return identities.length === 0 ? [] : [{ from: file, ca, identities }];
 }
 
 /** Of the first certificate of the file, the kubelet's own. The host's name need not be that of the node. */

@@ -1,6 +1,7 @@
 // What an agent of a cluster needs to take checkpoints that are ordered: the orders of its CheckpointNode, the pods of its node, one checkpoint by the plan of now, the archives. Wires, decides nothing.
 import type { PodView } from '../../api/core-views.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
+import { kubeletCheckpoints } from '../../api/settings.ts';
 import { createArchiveLedger } from '../../node-engine/archive-ledger.ts';
 import { openDocuments } from '../../node-engine/documents.ts';
 import { createArchiveKeeping } from '../../node-engine/keep-archives.ts';
@@ -35,9 +36,6 @@ export interface ClusterOrdersParts {
   readonly reports: OrderReports;
 }
 
-/** Where kubelets put the archives that they are asked for: their root directory is this unless configured. */
-const KUBELET_CHECKPOINTS = '/var/lib/kubelet/checkpoints';
-
 /** Runs until `signal` aborts and the container that is being dumped then is done. Never rejects. */
 export async function runClusterOrders(parts: ClusterOrdersParts, signal: AbortSignal): Promise<void> {
   const { engine, ground, nodeName, own, pods, plan, reports, runtimes } = parts;
@@ -66,7 +64,7 @@ export async function runClusterOrders(parts: ClusterOrdersParts, signal: AbortS
     },
     archives: ground.archives,
     isFrozen: (containerId) => isFrozen(containerId, parts),
-    runtimeDirectories: [KUBELET_CHECKPOINTS],
+    runtimeDirectories: [kubeletCheckpoints(engine.settings)],
     keeping: keepingOf(parts),
     state,
     clock,
@@ -85,7 +83,7 @@ function keepingOf({ engine, ground, pods, plan, plans }: ClusterOrdersParts): A
     archives,
     ledger: createArchiveLedger({ document: openDocuments(state, log).archives, archives, log }),
     settings: settings.archives,
-    otherDirectories: [KUBELET_CHECKPOINTS],
+    otherDirectories: [kubeletCheckpoints(settings)],
     policies: () => (plans.status().synced ? plan.policies() : null),
     podUIDs: () =>
       pods.status().synced ? new Set(pods.store.values().map(({ metadata }) => metadata.uid)) : null,

@@ -7,7 +7,7 @@ import {
   DEFAULT_STATE_DIRECTORY,
   STATUS_PORT,
 } from '../../api/names.ts';
-import type { NodeSettings, OperatorSettings } from '../../api/settings.ts';
+import { kubeletCheckpoints, type NodeSettings, type OperatorSettings } from '../../api/settings.ts';
 
 export interface AgentIdentity {
   readonly namespace: string;
@@ -149,9 +149,9 @@ function hardened({ archives, kubelet }: OperatorSettings): Rights {
     ...(archives.directory.startsWith(`${DEFAULT_STATE_DIRECTORY}/`)
       ? []
       : [{ name: 'archives', path: archives.directory, type: 'DirectoryOrCreate' } as const]),
-    { name: 'kubelet-checkpoints', path: '/var/lib/kubelet/checkpoints', type: 'DirectoryOrCreate' },
+    { name: 'kubelet-checkpoints', path: kubeletCheckpoints({ kubelet }), type: 'DirectoryOrCreate' },
     // The kubelet's serving certificate, against which its answers are verified.
-    { name: 'kubelet-pki', path: '/var/lib/kubelet/pki', type: 'Directory', readOnly: true },
+    { name: 'kubelet-pki', path: `${kubelet.rootDirectory}/pki`, type: 'Directory', readOnly: true },
     ...(kubelet.caFile === null
       ? []
       : [{ name: 'kubelet-ca', path: kubelet.caFile, type: 'File', readOnly: true } as const]),

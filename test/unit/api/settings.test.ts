@@ -50,6 +50,11 @@ describe('parseNodeSettings', () => {
       'archives.directory: "x": must be an absolute path',
     ],
     [
+      'a root directory of the kubelet that leads elsewhere',
+      { kubelet: { rootDirectory: '/var/lib/../etc' } },
+      'kubelet.rootDirectory: "/var/lib/../etc": must be an absolute path without . and ..',
+    ],
+    [
       'an unknown key',
       { maxGhostLimits: 1 },
       'has the unknown field "maxGhostLimits": remove it or correct its name',
@@ -71,7 +76,7 @@ describe('parseOperatorSettings', () => {
         namespaces: null,
         files: 'auto',
         backend: 'auto',
-        kubelet: { port: 10_250, caFile: null },
+        kubelet: { port: 10_250, caFile: null, rootDirectory: '/var/lib/kubelet' },
         profile: 'privileged',
         checkpointsPaused: false,
         minimumScheduleIntervalSeconds: 300,

@@ -135,6 +135,7 @@ test('in a cluster `auto` goes by the CRI that answers, also where it cannot: th
       address: '127.0.0.1',
       port: 1,
       nodeName: 'node1',
+      rootDirectory: '/var/lib/kubelet',
       caFile: null,
       clusterCaFile: '/none',
       tokenFile: '/none',

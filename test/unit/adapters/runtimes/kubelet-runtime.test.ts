@@ -69,6 +69,7 @@ const runtimeWith = (kubelet: Partial<KubeletPlace> = {}): KubeletRuntime =>
       address: '127.0.0.1',
       port: server.port,
       nodeName: 'node1',
+      rootDirectory: '/var/lib/kubelet',
       caFile: null,
       clusterCaFile: join(root.path, 'cluster-ca.crt'),
       tokenFile: join(root.path, 'token'),
@@ -204,6 +205,12 @@ describe('the certificate', () => {
     const again = take(runtime);
     await runClockUntil(again);
     expect(await again).toMatchObject({ path: ARCHIVE });
+  });
+
+  test('is looked for in the root directory of the kubelet', async () => {
+    root.write('data/kubelet/pki/kubelet.crt', selfSigned('other').cert);
+    const { obstacles } = await runtimeWith({ rootDirectory: '/data/kubelet' }).probe();
+    expect(obstacles[0]?.message).toMatch(/cannot be verified: .*\/data\/kubelet\/pki\/kubelet\.crt/);
   });
 
   test('for another host is refused, whoever signed it, and nothing is sent', async () => {

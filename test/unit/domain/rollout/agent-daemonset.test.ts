@@ -90,7 +90,7 @@ test('with default settings', () => {
                 '--host-root',
                 '/host',
                 '--settings-json',
-                '{"files":"auto","backend":"auto","kubelet":{"port":10250,"caFile":null},"archives":{"directory":"/var/lib/ghostlimit/checkpoints","maxTotalSize":53687091200,"minFreePercent":15,"others":"keep"}}',
+                '{"files":"auto","backend":"auto","kubelet":{"port":10250,"caFile":null,"rootDirectory":"/var/lib/kubelet"},"archives":{"directory":"/var/lib/ghostlimit/checkpoints","maxTotalSize":53687091200,"minFreePercent":15,"others":"keep"}}',
                 '--listen',
                 '0.0.0.0:9808',
               ],
@@ -250,6 +250,19 @@ describe('profile hardened', () => {
       name: 'kubelet-ca',
       hostPath: { path: '/etc/kubernetes/kubelet-ca.crt', type: 'File' },
     });
+  });
+
+  test('a kubelet with another root directory', () => {
+    const input = { profile: 'hardened', kubelet: { rootDirectory: '/var/lib/k0s/kubelet' } };
+    expect(podOf(input).volumes).toEqual(
+      expect.arrayContaining([
+        {
+          name: 'kubelet-checkpoints',
+          hostPath: { path: '/var/lib/k0s/kubelet/checkpoints', type: 'DirectoryOrCreate' },
+        },
+        { name: 'kubelet-pki', hostPath: { path: '/var/lib/k0s/kubelet/pki', type: 'Directory' } },
+      ]),
+    );
   });
 
   test('checkpoints go through the kubelet', () => {
