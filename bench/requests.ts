@@ -87,18 +87,24 @@ async function benchOverhead(bench: Bench, rounds: number): Promise<void> {
     // The first is for warming up.
     if (round >= 0) pairs.push({ otherMs, oursMs });
   }
-  print('from the creation of a request to Complete, against the bare call of the kubelet on the same pod');
-  print(
-    `  kubelet: ${summary(
-      pairs.map(({ otherMs }) => otherMs),
-      'ms',
-    )}`,
+  printPairs(
+    'from the creation of a request to Complete, against the bare call of the kubelet on the same pod',
+    pairs,
   );
-  print(
-    `  request: ${summary(
-      pairs.map(({ oursMs }) => oursMs),
-      'ms',
-    )}`,
+}
+
+function printPairs(title: string, pairs: readonly Pair[]): void {
+  const line = (name: string, values: readonly number[]): void => {
+    print(`  ${name}: ${summary(values, 'ms')}`);
+  };
+  print(title);
+  line(
+    'kubelet',
+    pairs.map(({ otherMs }) => otherMs),
+  );
+  line(
+    'request',
+    pairs.map(({ oursMs }) => oursMs),
   );
   print(`  ${comparison(pairs)}`);
 }
@@ -115,20 +121,7 @@ async function benchPause(bench: Bench, rounds: number): Promise<void> {
     await sleep(REST_MS);
     if (round >= 0) pairs.push({ otherMs, oursMs });
   }
-  print('how long the container stands still (its freezer, looked at each half millisecond)');
-  print(
-    `  kubelet: ${summary(
-      pairs.map(({ otherMs }) => otherMs),
-      'ms',
-    )}`,
-  );
-  print(
-    `  request: ${summary(
-      pairs.map(({ oursMs }) => oursMs),
-      'ms',
-    )}`,
-  );
-  print(`  ${comparison(pairs)}`);
+  printPairs('how long the container stands still (its freezer, looked at about each millisecond)', pairs);
 }
 
 async function frozenDuring(
@@ -158,7 +151,7 @@ async function frozenDuring(
 
 async function benchQueue(bench: Bench, count: number): Promise<void> {
   const pods = Array.from({ length: 25 }, (_, index) => `queue-${index.toString().padStart(2, '0')}`);
-  for (const name of pods) await bench.lab.runPod({ name, nodeName: NODE });
+  for (const name of pods) await bench.lab.runPod({ name, nodeName: NODE, command: ghostHolder([]) });
   const rssBefore = await residentMiB(bench.lab);
   const startedMs = performance.now();
   for (let index = 0; index < count; index += 1) {
@@ -189,9 +182,17 @@ async function benchQueue(bench: Bench, count: number): Promise<void> {
   print(
     `  ${complete.toString()} Complete, ${(requests.length - complete).toString()} Failed, ${(count - requests.length).toString()} lost; ${outOfOrder.toString()} started before an earlier one; ${seconds.toFixed(0)} s in all, ${((seconds / count) * 1000).toFixed(0)} ms each`,
   );
+  for (const [reason, requests] of Map.groupBy(statuses, failureOf))
+    if (reason !== null) print(`  ${requests.length.toString()} failed: ${reason}`);
   print(
     `  RSS before and at most: controller ${rssBefore.controller.toFixed(0)} and ${rssMost.controller.toFixed(0)} MiB, agent ${rssBefore.agent.toFixed(0)} and ${rssMost.agent.toFixed(0)} MiB`,
   );
+}
+
+/** null: it has not failed. */
+function failureOf({ conditions = [] }: CheckpointRequestStatus): string | null {
+  const failed = conditions.find(({ type, status }) => type === 'Failed' && status === 'True');
+  return failed === undefined ? null : failed.reason;
 }
 
 async function queued({ kube }: Bench): Promise<KubeObject[]> {
@@ -212,7 +213,7 @@ const maximum = (one: Resident, other: Resident): Resident => ({
 /** Of the two programs, by their command lines on the only node. */
 async function residentMiB(lab: OperatorLab): Promise<Resident> {
   const of = async (program: string): Promise<number> => {
-    const script = `for pid in $(pgrep -f 'ghostlimit.mjs ${program}'); do grep VmRSS /proc/$pid/status; done`;
+    const script = `for pid in $(pgrep -f '[g]hostlimit(.mjs)? ${program}'); do grep VmRSS /proc/$pid/status; done`;
     const said = await lab.cluster.nodeNamed(NODE).exec(['sh', '-c', script]);
     const kib = [...said.stdout.matchAll(/(\d+) kB/g)].map(([, number]) => Number(number));
     return Math.max(0, ...kib) / 1024;
