@@ -1,4 +1,4 @@
-// The ledger of the archives that we made: which file is of which request. Deletes no file; what stands in it is the only ground to delete one of ours.
+// The ledger of the archives that we made: which file is of which request. Deletes no file; what stands in it is the only ground to delete a finished one of ours.
 import type { ArchiveFile, CheckpointArchives } from '../ports/checkpoint-archives.ts';
 import type { Log } from '../ports/log.ts';
 import type { ArchiveRecord, Document } from './documents.ts';

@@ -43,6 +43,8 @@ const ArchiveRecordSchema = z.object({
   sizeBytes: z.number(),
   /** Of the file when it was finished, milliseconds since 1970. */
   modifiedMs: z.number(),
+  /** The directory of archives where it was made, right inside or in a folder by container, whatever the settings say today; null: it was in none. */
+  directory: z.string().nullable().default(null),
   requestUID: z.string(),
   /** "namespace/name" of the policy whose schedule asked for it; null: nobody's. */
   policy: z.string().nullable(),

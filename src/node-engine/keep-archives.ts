@@ -1,4 +1,5 @@
-// Keeps the archives of a node: enters what was made, deletes what a request made, what retention no longer allows, and tells their sum. Deletes only by the ledger, or others' archives where the settings say so.
+// Keeps the archives of a node: enters what was made, deletes what a request made, what retention no longer allows and what a call left unfinished, and tells their sum.
+// Deletes by the ledger, by the name that a call of ours was given, or others' archives where the settings say so.
 import type { PlanPolicy, PlanRetention } from '../api/checkpoint-plan.ts';
 import type { NodeSettings } from '../api/settings.ts';
 import {
@@ -33,23 +34,40 @@ export interface ArchiveKeepingParts {
   readonly log: Log;
 }
 
+interface Sum {
+  readonly archives: number;
+  readonly bytes: number;
+}
+
 /** A dump may take so long: an archive of others that changed since may not be finished. */
 const SETTLED_MS = 600_000;
 
 /** One call at a time (`oneAtATime`). Not while a dump runs: an empty folder of a container may be removed between two archives. */
 export function createArchiveKeeping(parts: ArchiveKeepingParts): ArchiveKeeping {
-  let others = { archives: 0, bytes: 0 };
+  let others: Sum = { archives: 0, bytes: 0 };
   return {
-    record: async ({ archive, order, containerName }) => {
+    record: async ({ archive, order, containerName, directory: told }) => {
       const { path, device, inode, sizeBytes, modifiedMs } = archive;
       const { requestUID, requestNamespace, policyName, podUID } = order;
       const policy = policyName === null ? null : `${requestNamespace}/${policyName}`;
-      const file = { path, device, inode, sizeBytes, modifiedMs };
+      const directory = directoriesFor({ path, directory: told }, parts).at(-1) ?? null;
+      const file = { path, device, inode, sizeBytes, modifiedMs, directory };
       await parts.ledger.add({ ...file, requestUID, policy, podUID, containerName });
     },
     deleteOf: (requestUID) => deleteOf(requestUID, parts),
+    discard: async (file, directory) => {
+      const records = await parts.ledger.list();
+      if (records.some(({ path }) => path === file.path)) return 'Recorded';
+      return await parts.archives.remove(file, directoriesIn([directory], file.path));
+    },
     retain: async () => {
-      others = await retain(parts);
+      const left = await retain(parts);
+      if (parts.settings.others === 'keep' && left.archives > 0 && left.bytes !== others.bytes)
+        parts.log.warn('archives that the ledger does not know are counted and left alone', {
+          directory: parts.settings.directory,
+          ...left,
+        });
+      others = left;
     },
     storage: async () => {
       const records = await parts.ledger.list();
@@ -97,7 +115,7 @@ async function deleteRecorded(record: ArchiveRecord, parts: ArchiveKeepingParts)
   const { archives, ledger, log } = parts;
   const found = await archives.inspect(record.path);
   const file = found !== null && isRecorded(record, found) ? found : record;
-  const end = await archives.remove(file, directoriesFor(record.path, parts));
+  const end = await archives.remove(file, directoriesFor(record, parts));
   if (end === 'Pinned') return end;
   await ledger.update([record], []);
   if (end === 'Removed') log.info('archive deleted with its request', { path: record.path });
@@ -111,9 +129,17 @@ function isRecorded(record: ArchiveRecord, found: CheckpointArchiveInfo): boolea
   return inode === found.inode && sizeBytes === found.sizeBytes && modifiedMs === found.modifiedMs;
 }
 
-/** Which of the directories may be deleted from for this path; empty: none. */
-function directoriesFor(path: string, { settings, otherDirectories }: ArchiveKeepingParts): string[] {
-  const known = [settings.directory, ...otherDirectories];
+/** Which directories may be deleted from for this archive, that of archives last; empty: none. Settings change: what the ledger says of where it was made goes on to hold. */
+function directoriesFor(
+  { path, directory = null }: { readonly path: string; readonly directory?: string | null },
+  { settings, otherDirectories }: ArchiveKeepingParts,
+): string[] {
+  const made = directory === null ? [] : [directory];
+  return directoriesIn([settings.directory, ...otherDirectories, ...made], path);
+}
+
+/** The ones that the path is right inside of, or in a folder right inside. */
+function directoriesIn(known: readonly string[], path: string): string[] {
   const directory = directoryOf(path);
   const parent = directoryOf(directory);
   if (known.includes(directory)) return [directory];
@@ -122,13 +148,18 @@ function directoriesFor(path: string, { settings, otherDirectories }: ArchiveKee
 
 interface Found {
   readonly kept: KeptArchive;
-  readonly file: ArchiveFile;
+  readonly file: ArchiveFile & Partial<Pick<ArchiveRecord, 'directory'>>;
 }
 
-/** Gives what stays of others' archives that are managed. */
-async function retain(parts: ArchiveKeepingParts): Promise<{ archives: number; bytes: number }> {
+/**
+ * Gives the sum of archives that are in no ledger: what stays of them where they are managed, else those in our own directory, which may be ours from before the state
+ * folder was lost. What an archive says about itself is no ground to delete it.
+ */
+async function retain(parts: ArchiveKeepingParts): Promise<Sum> {
   const ours = await findOurs(parts);
-  const others = parts.settings.others === 'manage' ? await findOthers(parts) : [];
+  const isManaged = parts.settings.others === 'manage';
+  const unrecorded = await findOthers(parts);
+  const others = isManaged ? unrecorded : [];
   const found = [...ours, ...others];
   const expired = archivesToDelete({
     archives: found.map(({ kept }) => kept),
@@ -142,7 +173,7 @@ async function retain(parts: ArchiveKeepingParts): Promise<{ archives: number; b
     nowMs: parts.clock.now(),
   });
   const files = new Map(found.map(({ kept, file }) => [kept, file]));
-  const left = new Set(others.map(({ kept }) => kept));
+  const left = new Set(unrecorded.map(({ kept }) => kept));
   for (const one of expired) {
     const file = files.get(one.archive);
     if (file !== undefined && (await deleteExpired(one, file, parts))) left.delete(one.archive);
@@ -185,7 +216,7 @@ async function findOurs(parts: ArchiveKeepingParts): Promise<Found[]> {
 
 function keptOf(record: ArchiveRecord, info: CheckpointArchiveInfo, parts: ArchiveKeepingParts): KeptArchive {
   const { path, device, modifiedMs, policy, podUID, containerName } = record;
-  const isOutside = directoriesFor(path, parts).length === 0;
+  const isOutside = directoriesFor(record, parts).length === 0;
   return {
     path,
     device,
@@ -201,21 +232,34 @@ function keptOf(record: ArchiveRecord, info: CheckpointArchiveInfo, parts: Archi
 }
 
 async function findOthers(parts: ArchiveKeepingParts): Promise<Found[]> {
-  const { archives, ledger, settings, otherDirectories, clock, log } = parts;
+  const { ledger, settings, otherDirectories, clock } = parts;
+  const places =
+    settings.others === 'manage' ? [settings.directory, ...otherDirectories] : [settings.directory];
   const found: Found[] = [];
   const ours = await ledger.list();
-  for (const directory of new Set([settings.directory, ...otherDirectories])) {
-    const listed = await archives.list(directory).catch((error: unknown) => {
-      log.error('archives cannot be listed, left out of retention', { directory, error });
-      return [];
-    });
-    for (const info of listed) {
+  for (const directory of new Set(places)) {
+    for (const info of await listWithFolders(directory, parts)) {
       const isOurs = ours.some(({ device, inode }) => device === info.device && inode === info.inode);
       if (!isOurs && clock.now() - info.modifiedMs > SETTLED_MS)
         found.push({ kept: keptOfOthers(info, parts), file: info });
     }
   }
   return found;
+}
+
+/** What is right inside, and in the folders by container. */
+async function listWithFolders(
+  directory: string,
+  { archives, log }: ArchiveKeepingParts,
+): Promise<readonly CheckpointArchiveInfo[]> {
+  try {
+    const found = [...(await archives.list(directory))];
+    for (const folder of await archives.folders(directory)) found.push(...(await archives.list(folder)));
+    return found;
+  } catch (error) {
+    log.error('archives cannot be listed, left out of retention', { directory, error });
+    return [];
+  }
 }
 
 function keptOfOthers(info: CheckpointArchiveInfo, { podUIDs }: ArchiveKeepingParts): KeptArchive {
@@ -246,13 +290,13 @@ async function spacesOf(
 /** True: it is not there any more. */
 async function deleteExpired(
   { archive, reason }: Expired,
-  file: ArchiveFile,
+  file: Found['file'],
   parts: ArchiveKeepingParts,
 ): Promise<boolean> {
   const { archives, ledger, log } = parts;
   const { path, ours } = archive;
   try {
-    const end = await archives.remove(file, directoriesFor(path, parts));
+    const end = await archives.remove(file, directoriesFor(file, parts));
     if (end === 'Pinned') return false;
     if (ours) await ledger.update([file], []);
     if (end === 'Removed') log.info('archive deleted by retention', { path, reason });

@@ -37,13 +37,17 @@ export interface DiskSpace {
 }
 
 export interface CheckpointArchives {
-  /** null: there is no file. Rejects only for faults of the disk. Reads headers by seeking, extracts nothing. */
+  /** null: there is no file. Follows symlinks on the way, not at the end. Rejects only for faults of the disk. Reads headers by seeking, extracts nothing. */
   inspect(path: string): Promise<CheckpointArchiveInfo | null>;
   /** Every archive right inside the directory, by what it records and not by its name; files that are no archives are left out. Empty: no such directory. */
   list(directory: string): Promise<readonly CheckpointArchiveInfo[]>;
+  /** Directories right inside that are no archives themselves, such as those by container. Empty: no such directory. */
+  folders(directory: string): Promise<readonly string[]>;
   /**
-   * Deletes that very file (or checkpoint directory) when it lies right inside one of `directories` and no symlink is on the way; unless it is pinned.
-   * Gone: nothing is there. Replaced: another file is, which stays. Rejects for faults of the disk and for paths outside.
+   * Deletes that very file (or checkpoint directory), whole or not, when it lies right inside one of `directories`; unless it is pinned. When it was the last thing in
+   * that directory, and the directory lies right inside another of `directories` (a folder by container), the empty directory goes too. Symlinks on the way are followed
+   * only where nobody but root can have made them, the last part never.
+   * Gone: nothing is there. Replaced: another file is, which stays. Rejects for faults of the disk, for paths outside and for other symlinks.
    */
   remove(file: ArchiveFile, directories: readonly string[]): Promise<ArchiveRemoval>;
   /** Of the file system where `directory` is, or its nearest parent that exists. */

@@ -23,8 +23,8 @@ export interface CheckpointArchivesWorld {
   /** A file that is no archive. */
   putText(path: string): Promise<void>;
   pin(path: string): Promise<void>;
-  /** The directory is moved away, and a symbolic link leads to where it is. */
-  replaceByLink(directory: string): Promise<void>;
+  /** The directory is moved away, and a symbolic link of root's or of somebody else's leads to where it is. */
+  replaceByLink(directory: string, by: 'root' | 'others'): Promise<void>;
   isThere(path: string): Promise<boolean>;
   dispose(): Promise<void>;
 }
@@ -87,6 +87,15 @@ export function checkpointArchivesContract(
           (await world.archives.list(directory)).map(({ path }) => path);
         expect(await paths(DIRECTORY)).toEqual([ONE]);
         expect(await paths(`${DIRECTORY}/c0ffee`)).toEqual([`${DIRECTORY}/c0ffee/deep.tar`]);
+      });
+
+      test('the folders right inside, by name', async () => {
+        expect(await world.archives.folders(DIRECTORY)).toEqual([]);
+        await world.put(ONE, MADE_OF);
+        await world.put(`${DIRECTORY}/feed/a.tar`, MADE_OF);
+        await world.put(`${DIRECTORY}/c0ffee/a.tar`, MADE_OF);
+        await world.put(`${DIRECTORY}/c0ffee/deeper/b.tar`, MADE_OF);
+        expect(await world.archives.folders(DIRECTORY)).toEqual([`${DIRECTORY}/c0ffee`, `${DIRECTORY}/feed`]);
       });
 
       test('a pin stands beside it', async () => {
@@ -161,12 +170,21 @@ export function checkpointArchivesContract(
         },
       );
 
-      test.each([DIRECTORY, '/var/lib', '/var'])('follows no link at %s', async (link) => {
+      test.each([DIRECTORY, '/var/lib', '/var'])("follows nobody's link but root's at %s", async (link) => {
         await world.put(ONE, MADE_OF);
         const file = await inspected(ONE);
-        await world.replaceByLink(link);
+        await world.replaceByLink(link, 'others');
         await expect(remove(file)).rejects.toThrow('symbolic link');
         expect(await world.isThere(ONE)).toBe(true);
+      });
+
+      test.each([DIRECTORY, '/var/lib', '/var'])("follows root's link at %s", async (link) => {
+        await world.put(ONE, MADE_OF);
+        const file = await inspected(ONE);
+        await world.replaceByLink(link, 'root');
+        expect(await remove({ ...file, inode: file.inode + 1 })).toBe('Replaced');
+        expect(await remove(file)).toBe('Removed');
+        expect(await world.isThere(ONE)).toBe(false);
       });
     });
 

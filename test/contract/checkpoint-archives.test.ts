@@ -31,8 +31,8 @@ function fakeWorld(): Promise<CheckpointArchivesWorld> {
       archives.pin(path);
       return Promise.resolve();
     },
-    replaceByLink: (directory) => {
-      archives.makeLink(directory);
+    replaceByLink: (directory, by) => {
+      archives.makeLink(directory, by);
       return Promise.resolve();
     },
     isThere: (path) => Promise.resolve(archives.paths().includes(path)),
@@ -98,9 +98,10 @@ async function realWorld(): Promise<CheckpointArchivesWorld> {
       await fs.writeFile(at(path), 'no tar at all '.repeat(100), { mode: 0o600 });
     },
     pin: (path) => fs.writeFile(`${at(path)}.keep`, ''),
-    replaceByLink: async (directory) => {
+    replaceByLink: async (directory, by) => {
       await fs.rename(at(directory), at('/elsewhere'));
       await fs.symlink(posix.relative(posix.dirname(at(directory)), at('/elsewhere')), at(directory));
+      if (by === 'others') await fs.lchown(at(directory), 1000, 1000);
     },
     isThere: async (path) =>
       await fs.lstat(at(path)).then(
@@ -274,6 +275,78 @@ describe('the archives of a host', () => {
     expect(await listed('/var/lib/kubelet/checkpoints')).toEqual(['/var/lib/kubelet/checkpoints/a.tar']);
     await fs.symlink('loop', at('/loop'));
     await expect(archives.inspect('/loop/a.tar')).rejects.toThrow('too many symbolic links');
+  });
+
+  describe('removing by way of a link of root', () => {
+    const BY_LINK = '/var/lib/kubelet/checkpoints/a.tar';
+    const remove = async (): Promise<string> => {
+      const file = await archives.inspect(BY_LINK);
+      return file === null ? 'nothing there' : await archives.remove(file, [posix.dirname(BY_LINK)]);
+    };
+    beforeEach(async () => {
+      await makeTar(at('/data/kubelet/checkpoints/a.tar'), WHOLE);
+      await fs.mkdir(at('/var/lib'), { recursive: true });
+    });
+
+    test.each([
+      ['absolute', '/data/kubelet'],
+      ['relative', '../../data/kubelet'],
+      ['above the root of the host', '../../../../../data/kubelet'],
+    ])('%s', async (_, target) => {
+      await fs.symlink(target, at('/var/lib/kubelet'));
+      expect(await remove()).toBe('Removed');
+      expect(await fs.readdir(at('/data/kubelet/checkpoints'))).toEqual([]);
+    });
+
+    test('over another link of root', async () => {
+      await fs.symlink('/mnt/disk', at('/var/lib/kubelet'));
+      await fs.mkdir(at('/mnt'));
+      await fs.symlink('../data/./kubelet/../kubelet', at('/mnt/disk'));
+      expect(await remove()).toBe('Removed');
+    });
+
+    test.each([
+      ['others may write to', () => fs.chmod(at('/var/lib'), 0o777)],
+      ['the group may write to', () => fs.chmod(at('/var/lib'), 0o775)],
+      ['others may write to, but for what others made', () => fs.chmod(at('/var/lib'), 0o1777)],
+      ["is another user's", () => fs.chown(at('/var/lib'), 1000, 0)],
+      ["is below another user's", () => fs.chown(at('/var'), 1000, 0)],
+    ])('not in a directory that %s', async (_, change: () => Promise<void>) => {
+      await fs.symlink('/data/kubelet', at('/var/lib/kubelet'));
+      await change();
+      await expect(remove()).rejects.toThrow('/var/lib/kubelet is a symbolic link');
+      expect(await fs.readdir(at('/data/kubelet/checkpoints'))).toEqual(['a.tar']);
+    });
+
+    test("not to another user's link behind it, nor in a circle", async () => {
+      await fs.symlink('/mnt/disk', at('/var/lib/kubelet'));
+      await fs.mkdir(at('/mnt'));
+      await fs.symlink('/data/kubelet', at('/mnt/disk'));
+      await fs.lchown(at('/mnt/disk'), 1000, 1000);
+      await expect(remove()).rejects.toThrow('/mnt/disk is a symbolic link');
+      await fs.rm(at('/mnt/disk'));
+      await fs.symlink('/var/lib/kubelet', at('/mnt/disk'));
+      const file = { path: BY_LINK, device: 1, inode: 1 };
+      await expect(archives.remove(file, [posix.dirname(BY_LINK)])).rejects.toThrow(
+        'too many symbolic links',
+      );
+    });
+
+    test('never where the last part is a link', async () => {
+      await fs.symlink('/data/kubelet', at('/var/lib/kubelet'));
+      await fs.symlink('a.tar', at('/data/kubelet/checkpoints/b.tar'));
+      const { dev, ino } = await fs.lstat(at('/data/kubelet/checkpoints/b.tar'));
+      const file = { path: posix.join(posix.dirname(BY_LINK), 'b.tar'), device: dev, inode: ino };
+      await expect(archives.remove(file, [posix.dirname(BY_LINK)])).rejects.toThrow('neither a file');
+    });
+  });
+
+  test('a checkpoint that is a directory is no folder of archives, nor is a link', async () => {
+    await makeTar(at('/archives/c0ffee/a.tar'), WHOLE);
+    await fs.mkdir(at('/archives/one'));
+    await fs.writeFile(at('/archives/one/inventory.img'), 'x');
+    await fs.symlink('c0ffee', at('/archives/link'));
+    expect(await archives.folders('/archives')).toEqual(['/archives/c0ffee']);
   });
 
   test('a file where a directory should be: nothing is there', async () => {

@@ -41,7 +41,8 @@ export class FakeCheckpointArchives implements CheckpointArchives {
   device = 64_769;
   readonly #files = new Map<string, Stored>();
   readonly #pins = new Set<string>();
-  readonly #links = new Set<string>();
+  /** By whom. */
+  readonly #links = new Map<string, 'root' | 'others'>();
   #inodes = 100;
 
   /** A new file, in place of one that is there. Gives which file it is. */
@@ -67,8 +68,8 @@ export class FakeCheckpointArchives implements CheckpointArchives {
   }
 
   /** The directory is a symlink from now on. */
-  makeLink(directory: string): void {
-    this.#links.add(directory);
+  makeLink(directory: string, by: 'root' | 'others' = 'others'): void {
+    this.#links.set(directory, by);
   }
 
   /** After a reboot the same file system may have another number. */
@@ -95,14 +96,22 @@ export class FakeCheckpointArchives implements CheckpointArchives {
     return inside.filter(({ archive }) => archive).map((stored) => this.#infoOf(stored));
   }
 
+  async folders(directory: string): Promise<readonly string[]> {
+    await this.#check(directory);
+    const inside = `${directory === '/' ? '' : directory}/`;
+    const names = [...this.#files.keys()]
+      .filter((path) => path.startsWith(inside) && path.slice(inside.length).includes('/'))
+      .map((path) => path.slice(inside.length).split('/')[0] ?? '');
+    return [...new Set(names)].sort().map((name) => `${inside}${name}`);
+  }
+
   async remove(file: ArchiveFile, directories: readonly string[]): Promise<ArchiveRemoval> {
     await this.#check(file.path);
     const directory = posix.dirname(file.path);
     const isPlain = file.path.startsWith('/') && posix.normalize(file.path) === file.path;
     if (!isPlain || !directories.includes(directory))
       throw new Error(`${file.path} is not in a directory of archives`);
-    for (const link of this.#links)
-      if (`${directory}/`.startsWith(`${link}/`)) throw new Error(`${link} is a symbolic link`);
+    this.#requireOfRoot(directory);
     const stored = this.#files.get(file.path);
     if (stored === undefined) return 'Gone';
     if (stored.device !== file.device || stored.inode !== file.inode) return 'Replaced';
@@ -116,6 +125,12 @@ export class FakeCheckpointArchives implements CheckpointArchives {
   async space(directory: string): Promise<DiskSpace> {
     await this.#check(directory);
     return this.disk;
+  }
+
+  #requireOfRoot(directory: string): void {
+    for (const [link, by] of this.#links)
+      if (by === 'others' && `${directory}/`.startsWith(`${link}/`))
+        throw new Error(`${link} is a symbolic link that others than root may change`);
   }
 
   #infoOf({ path, device, inode, sizeBytes, modifiedMs, identity, ...rest }: Stored): CheckpointArchiveInfo {

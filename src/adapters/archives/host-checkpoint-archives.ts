@@ -1,4 +1,4 @@
-// The checkpoint archives of the host: looked at, listed and removed. Never extracts one, never follows a link to remove something, never removes a pinned one.
+// The checkpoint archives of the host: looked at, listed and removed. Never extracts one, never lets others than root lead it elsewhere to remove something, never removes a pinned one.
 import { constants, rmdirSync, unlinkSync, type Stats } from 'node:fs';
 import { lstat, open, readdir, statfs, type FileHandle } from 'node:fs/promises';
 import * as posix from 'node:path/posix';
@@ -18,7 +18,6 @@ import {
   openDirectory,
   openInside,
   orAbsent,
-  withoutLinks,
   type OpenDirectory,
 } from './host-directory.ts';
 
@@ -32,10 +31,7 @@ export interface CheckpointArchivesOptions {
   readonly hostRoot: string;
 }
 
-/**
- * Links on the way to an archive are taken as the host would for looking and refused for removing. When the archive was the last of its directory, and that lies right
- * inside another of the directories given (a folder by container), then the empty directory goes too.
- */
+/** Links on the way to an archive are taken as the host would: all for looking, for removing only those that nobody but root could have made. */
 export function createHostCheckpointArchives({ hostRoot }: CheckpointArchivesOptions): CheckpointArchives {
   const read = rememberingReader();
   return {
@@ -48,6 +44,11 @@ export function createHostCheckpointArchives({ hostRoot }: CheckpointArchivesOpt
       assertPlain(directory);
       const look = (opened: OpenDirectory): Promise<CheckpointArchiveInfo[]> =>
         listIn(opened, directory, read);
+      return (await inHostDirectory(hostRoot, directory, look)) ?? [];
+    },
+    folders: async (directory) => {
+      assertPlain(directory);
+      const look = (opened: OpenDirectory): Promise<string[]> => foldersIn(opened, directory);
       return (await inHostDirectory(hostRoot, directory, look)) ?? [];
     },
     remove: (file, directories) => remove(hostRoot, file, directories),
@@ -97,7 +98,7 @@ async function inHostDirectory<T>(
   act: (directory: OpenDirectory) => Promise<T>,
 ): Promise<T | null> {
   try {
-    return await inDirectory(hostRoot, await withoutLinks(hostRoot, directory), act);
+    return await inDirectory(hostRoot, directory, 'All', act);
   } catch (error) {
     if (error instanceof NotADirectory) return null;
     throw error;
@@ -113,6 +114,17 @@ async function listIn(
   for (const name of (await readdir(directory.at('.'))).sort()) {
     const look = await lookAt(directory, posix.join(path, name), read);
     if (look?.isCheckpoint === true) found.push(look.info);
+  }
+  return found;
+}
+
+async function foldersIn(directory: OpenDirectory, path: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of (await readdir(directory.at('.'))).sort()) {
+    const stat = await orAbsent(lstat(directory.at(name)));
+    if (stat?.isDirectory() !== true) continue;
+    const inventory = await orAbsent(lstat(directory.at(name) + `/${INVENTORY}`));
+    if (inventory === null) found.push(posix.join(path, name));
   }
   return found;
 }
@@ -216,10 +228,10 @@ async function remove(
   assertPlain(file.path);
   const directory = posix.dirname(file.path);
   if (!directories.includes(directory)) throw new Error(`${file.path} is not in a directory of archives`);
-  const removal = await inDirectory(hostRoot, directory, (opened) => removeIn(opened, file));
+  const removal = await inDirectory(hostRoot, directory, 'OfRoot', (opened) => removeIn(opened, file));
   const parent = posix.dirname(directory);
   if (removal === 'Removed' && parent !== directory && directories.includes(parent))
-    await inDirectory(hostRoot, parent, (opened) => dropIfEmpty(opened, posix.basename(directory)));
+    await inDirectory(hostRoot, parent, 'OfRoot', (opened) => dropIfEmpty(opened, posix.basename(directory)));
   return removal ?? 'Gone';
 }
 

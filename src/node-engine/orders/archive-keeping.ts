@@ -1,6 +1,6 @@
-// What orders need of the ledger of archives (archive-ledger.ts, keep-archives.ts): entries for what was made, deletion by request, retention, the sum. One call at a time.
+// What orders need of the ledger of archives (archive-ledger.ts, keep-archives.ts): entries for what was made, deletion by request and of what came to nothing, retention, the sum. One call at a time.
 import type { DeletionReport, NodeStorage } from '../../api/checkpoint-node.ts';
-import type { CheckpointArchiveInfo } from '../../ports/checkpoint-archives.ts';
+import type { ArchiveFile, ArchiveRemoval, CheckpointArchiveInfo } from '../../ports/checkpoint-archives.ts';
 import type { LedgerEntry } from './order-ledger.ts';
 
 /** An archive, and the order and the container that it was made for. */
@@ -8,6 +8,8 @@ export interface MadeArchive {
   readonly archive: CheckpointArchiveInfo;
   readonly order: Pick<LedgerEntry, 'requestUID' | 'requestNamespace' | 'policyName' | 'podUID' | 'podName'>;
   readonly containerName: string;
+  /** The directory of archives that the runtime was told; it may not be that of the settings any more. */
+  readonly directory: string;
 }
 
 export interface ArchiveKeeping {
@@ -15,6 +17,8 @@ export interface ArchiveKeeping {
   record(made: MadeArchive): Promise<void>;
   /** Deletes what the request made, and nothing else. Deleted also where nothing is left. */
   deleteOf(requestUID: string): Promise<Pick<DeletionReport, 'state' | 'message'>>;
+  /** Deletes that very file, which came of a call of ours and is no archive, right inside `directory` or in a folder right inside. Recorded: it is in the ledger, and stays. */
+  discard(file: ArchiveFile, directory: string): Promise<ArchiveRemoval | 'Recorded'>;
   /** Deletes what retention no longer allows. */
   retain(): Promise<void>;
   storage(): Promise<NodeStorage>;
@@ -37,6 +41,7 @@ export function keepingInTurns(keeping: ArchiveKeeping, turns: Turns): ArchiveKe
   return {
     record: (made) => turns(() => keeping.record(made)),
     deleteOf: (requestUID) => turns(() => keeping.deleteOf(requestUID)),
+    discard: (file, directory) => turns(() => keeping.discard(file, directory)),
     retain: () => turns(() => keeping.retain()),
     storage: () => turns(() => keeping.storage()),
   };

@@ -1,4 +1,4 @@
-// Keeps the archives of the node within what is allowed: deletions that were ordered, retention now and then and after each new archive, and the sum for the report.
+// Keeps the archives of the node within what is allowed: deletions that were ordered, retention now and then and after each new archive, what calls left, and the sum for the report.
 import type { DeletionReport } from '../../api/checkpoint-node.ts';
 import { printable } from '../../api/printable.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -7,10 +7,12 @@ import type { OrderReports, OrderSource } from '../../ports/order-source.ts';
 import { createAlarm } from './alarm.ts';
 import type { ArchiveKeeping } from './archive-keeping.ts';
 import { explain } from './carry-out-order.ts';
+import type { Remains } from './clear-remains.ts';
 import { isRequestUID } from './order-ledger.ts';
 
 export interface ArchiveUpkeepParts {
   readonly keeping: ArchiveKeeping;
+  readonly remains: Remains;
   readonly source: OrderSource;
   readonly reports: OrderReports;
   /** True: what the request makes is still being made. */
@@ -54,8 +56,9 @@ export function createArchiveUpkeep(parts: ArchiveUpkeepParts): ArchiveUpkeep {
           await retain(parts);
         }
         if (isDue || hasDeleted) await tellStorage(parts);
+        const lookInMs = await parts.remains.look();
         const nextMs = Math.min(retentionAtMs, ...[...deletions.values()].map(({ againAtMs }) => againAtMs));
-        await alarm.wait(nextMs - clock.monotonicMs(), signal);
+        await alarm.wait(Math.min(nextMs - clock.monotonicMs(), lookInMs), signal);
       }
     },
   };
@@ -86,10 +89,14 @@ async function deleteAll(done: Map<string, Deletion>, parts: ArchiveUpkeepParts)
   return due.length > 0;
 }
 
-async function deleteOne(requestUID: string, { keeping, log }: ArchiveUpkeepParts): Promise<DeletionReport> {
+async function deleteOne(
+  requestUID: string,
+  { keeping, remains, log }: ArchiveUpkeepParts,
+): Promise<DeletionReport> {
   // Nothing was ever made for such a one.
   if (!isRequestUID(requestUID)) return { requestUID, state: 'Deleted' };
   try {
+    await remains.disown(requestUID);
     const { state, message } = await keeping.deleteOf(requestUID);
     return { requestUID, state, ...(message !== undefined && { message: printable(message, 1024) }) };
   } catch (error) {

@@ -35,7 +35,8 @@ export interface CarryOutParts extends SubjectParts, SettleParts {
 
 /**
  * Works on the entry until it is finished, and gives it back finished; or, when `signal` aborts, as far as it came: a call that runs is finished first, no
- * other is started. `order` null: it was withdrawn while nobody worked on it, and nothing new is started for it.
+ * other is started. What an earlier process left is settled, not repeated, and then the containers that it had not come to have their turn: no call was noted
+ * for them, so they were never frozen for this order. `order` null: it was withdrawn while nobody worked on it, and nothing new is started for it.
  */
 export async function carryOut(
   entry: LedgerEntry,
@@ -173,7 +174,7 @@ function takeOrder(
       const { clock, ledger } = parts;
       const calledAt = new Date(clock.now()).toISOString();
       const open = openCall(nameAt(notes.entry), call, { attempt: notes.calls + 1, calledAt });
-      const entry = { ...notes.entry, open };
+      const entry = { ...notes.entry, open, remains: withOpen(notes.entry) };
       await ledger.write(entry);
       notes.entry = entry;
       notes.calls += 1;
@@ -183,6 +184,11 @@ function takeOrder(
 
 function nameAt({ containerNames, containers }: LedgerEntry): string {
   return containerNames[containers.length] ?? '';
+}
+
+/** What is to be looked after once the open call, if there is one, has come to no archive. */
+function withOpen({ open, remains }: LedgerEntry): OpenCall[] {
+  return open === null ? remains : [...remains, open];
 }
 
 function openCall(
@@ -249,9 +255,12 @@ async function close(
   signal: AbortSignal,
 ): Promise<LedgerEntry> {
   const { result, archive } = 'attempts' in outcome ? { result: outcome, archive: null } : outcome;
-  const next: LedgerEntry = { ...entry, open: null, containers: [...entry.containers, result] };
+  const { open, containers } = entry;
+  const remains = result.result === 'Succeeded' ? entry.remains : withOpen(entry);
+  const next: LedgerEntry = { ...entry, open: null, remains, containers: [...containers, result] };
+  const made = archive === null || open === null ? null : { archive, directory: open.archiveDirectory };
   const isKept = await untilKept(parts, signal, async () => {
-    if (archive !== null) await parts.keeping.record({ archive, order: entry, containerName: nameAt(entry) });
+    if (made !== null) await parts.keeping.record({ ...made, order: entry, containerName: nameAt(entry) });
     await parts.ledger.write(next);
   });
   return isKept ? next : entry;

@@ -5,6 +5,7 @@ import { createTurns, keepingInTurns } from './archive-keeping.ts';
 import { createArchiveUpkeep } from './archive-upkeep.ts';
 import { createCallSpacing } from './call-spacing.ts';
 import { explain } from './carry-out-order.ts';
+import { createRemains } from './clear-remains.ts';
 import { openOrderLedger, type OrderLedger } from './order-ledger.ts';
 import { createOrderRunner, type OrderRunnerParts } from './order-runner.ts';
 
@@ -23,6 +24,7 @@ export async function runOrderDesk(parts: OrderDeskParts, signal: AbortSignal): 
   const upkeep = createArchiveUpkeep({
     ...parts,
     keeping,
+    remains: createRemains({ ...parts, ledger, keeping }),
     isAtWork: (uid) => ledger.unfinished().some(({ requestUID }) => requestUID === uid),
   });
   const runner = createOrderRunner({

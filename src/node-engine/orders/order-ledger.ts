@@ -39,6 +39,10 @@ const LedgerEntrySchema = z.object({
   containerNames: z.array(z.string()),
   containers: z.array(ContainerResultSchema),
   open: OpenCallSchema.nullable(),
+  /** Calls that no archive is known of: what they left on the disk is looked after once the order is finished. */
+  remains: z.array(OpenCallSchema).default([]),
+  /** The request was deleted meanwhile. */
+  disowned: z.boolean().default(false),
 });
 export type LedgerEntry = z.output<typeof LedgerEntrySchema>;
 
@@ -47,10 +51,12 @@ export interface OrderLedger {
   has(requestUID: string): boolean;
   /** Entries that are not finished. */
   unfinished(): readonly LedgerEntry[];
+  /** Finished ones of which something may be left on the disk. */
+  withRemains(): readonly LedgerEntry[];
   read(requestUID: string): Promise<LedgerEntry | null>;
   /** Durable when it resolves; when it rejects the entry is, for this process, as it was. */
   write(entry: LedgerEntry): Promise<void>;
-  /** Forgets the oldest finished requests whose order does not stand any more, but for the last 1,000. */
+  /** Forgets the oldest finished requests whose order does not stand any more and of which nothing is left, but for the last 1,000. */
   prune(standing: ReadonlySet<string>): Promise<void>;
 }
 
@@ -75,6 +81,7 @@ class DocumentLedger implements OrderLedger {
   /** When each finished; null: not yet. */
   readonly #known = new Map<string, string | null>();
   readonly #unfinished = new Map<string, LedgerEntry>();
+  readonly #withRemains = new Map<string, LedgerEntry>();
 
   constructor(state: StateStore, log: Log) {
     this.#state = state;
@@ -97,6 +104,10 @@ class DocumentLedger implements OrderLedger {
     return [...this.#unfinished.values()];
   }
 
+  withRemains(): readonly LedgerEntry[] {
+    return [...this.#withRemains.values()];
+  }
+
   async read(requestUID: string): Promise<LedgerEntry | null> {
     const open = this.#unfinished.get(requestUID);
     if (open !== undefined) return open;
@@ -117,7 +128,11 @@ class DocumentLedger implements OrderLedger {
   async prune(standing: ReadonlySet<string>): Promise<void> {
     if (this.#known.size <= FINISHED_KEPT) return;
     const past = [...this.#known]
-      .flatMap(([requestUID, at]) => (at === null || standing.has(requestUID) ? [] : [{ requestUID, at }]))
+      .flatMap(([requestUID, at]) =>
+        at === null || standing.has(requestUID) || this.#withRemains.has(requestUID)
+          ? []
+          : [{ requestUID, at }],
+      )
       .sort((one, other) => (one.at < other.at ? -1 : 1));
     for (const { requestUID } of past.slice(0, Math.max(0, past.length - FINISHED_KEPT))) {
       await this.#state.remove(documentOf(requestUID));
@@ -130,6 +145,8 @@ class DocumentLedger implements OrderLedger {
     this.#known.set(requestUID, state === 'Finished' ? (completionTime ?? '') : null);
     if (state === 'Finished') this.#unfinished.delete(requestUID);
     else this.#unfinished.set(requestUID, entry);
+    if (state === 'Finished' && entry.remains.length > 0) this.#withRemains.set(requestUID, entry);
+    else this.#withRemains.delete(requestUID);
   }
 }
 
@@ -163,6 +180,8 @@ function blankEntry(order: NodeOrder): LedgerEntry {
     containerNames: [],
     containers: [],
     open: null,
+    remains: [],
+    disowned: false,
   };
 }
 
@@ -200,6 +219,8 @@ function unreadable(requestUID: string): LedgerEntry {
     containerNames: [ALL_CONTAINERS],
     containers,
     open: null,
+    remains: [],
+    disowned: false,
   };
 }
 

@@ -26,7 +26,7 @@ const LOOK_MS = 1_000;
 /** A runtime takes a moment from the end of the dump to the first byte of the archive, and an aborted call left its container frozen for 2 s more (measured). */
 const QUIET_MS = 5_000;
 /** Time stamps of files come from a coarser clock than ours. Two calls for one container are further apart than this. */
-const STAMP_TOLERANCE_MS = 1_000;
+export const STAMP_TOLERANCE_MS = 1_000;
 
 /**
  * The whole archive that came of `call`; null: there is none. Waits, at most `limitMs`, until the container is not frozen and what is there of an archive
@@ -103,18 +103,26 @@ async function listQuietly(
   }
 }
 
-function isOf({ path, identity, modifiedMs }: CheckpointArchiveInfo, call: OpenCall): boolean {
-  if (identity.containerId !== null && identity.containerId !== call.containerId) return false;
-  if (isPlanned(path, call)) return true;
+function isOf(archive: CheckpointArchiveInfo, call: OpenCall): boolean {
+  const { path, identity, modifiedMs } = archive;
+  if (!isOfContainer(archive, call)) return false;
+  if (plannedPaths(call).includes(path)) return true;
   const calledMs = Date.parse(call.calledAt);
   return identity.containerId === call.containerId && modifiedMs >= calledMs - STAMP_TOLERANCE_MS;
 }
 
-/** The names of checkpoints are unique for each container, so the name alone tells. */
-function isPlanned(path: string, { containerId, checkpointName, archiveDirectory }: OpenCall): boolean {
-  const planned = [archiveDirectory, `${archiveDirectory}/${containerId}`].flatMap((directory) => [
+/** By what it says, or it says nothing. */
+export function isOfContainer(
+  { identity }: CheckpointArchiveInfo,
+  { containerId }: Pick<OpenCall, 'containerId'>,
+): boolean {
+  return identity.containerId === null || identity.containerId === containerId;
+}
+
+/** Where the call's archive is, if its runtime put it where it was told. The names of checkpoints are unique for each container, so the name alone tells. */
+export function plannedPaths({ containerId, checkpointName, archiveDirectory }: OpenCall): readonly string[] {
+  return [archiveDirectory, `${archiveDirectory}/${containerId}`].flatMap((directory) => [
     `${directory}/${checkpointName}`,
     `${directory}/${checkpointName}.tar`,
   ]);
-  return planned.includes(path);
 }

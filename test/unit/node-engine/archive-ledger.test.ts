@@ -31,6 +31,7 @@ function record(name: string, changes: Partial<ArchiveRecord> = {}): ArchiveReco
     inode: 7,
     sizeBytes: 100,
     modifiedMs: 1000,
+    directory: '/archives',
     requestUID: 'r1',
     policy: null,
     podUID: 'pod-1',

@@ -51,11 +51,12 @@ class Node {
   /** An archive that we made `minutes` ago; of policy shop/p unless told otherwise. */
   async made(path: string, minutes: number, of: Partial<Made> = {}): Promise<void> {
     const { requestUID = 'r1', podUID = 'pod-1', policyName = 'p', containerName = 'app' } = of;
+    const { directory } = this.settings;
     this.put(path, minutes, of);
     const archive = await this.archives.inspect(path);
     if (archive === null) throw new Error('not put');
     const order = { requestUID, requestNamespace: 'shop', policyName, podUID, podName: 'any' };
-    await this.keeping().record({ archive, order, containerName });
+    await this.keeping().record({ archive, order, containerName, directory });
   }
 
   put(path: string, minutes: number, of: Partial<FakeArchive> = {}): void {
@@ -191,12 +192,24 @@ describe('a retention pass', () => {
     expect(node.said).toContain('archive not deleted, trying again later');
   });
 
-  test('one outside the directories of now stays, and counts', async () => {
+  test('one outside all directories stays, and counts', async () => {
     await makeFive();
-    node.settings = settingsOf({ directory: '/data/archives', maxTotalSize: 1, minFreePercent: 0 });
+    const before = FIVE.map((path) => path.replace(OURS, '/elsewhere/deep'));
+    for (const [index, path] of before.entries()) await node.made(path, 15 - index);
+    node.settings = settingsOf({ maxTotalSize: 1, minFreePercent: 0 });
     await node.keeping().retain();
-    expect(node.archives.removed).toEqual([]);
+    expect(node.archives.removed).toEqual(FIVE);
     expect(await node.keeping().storage()).toMatchObject({ archives: 5, bytes: 500 });
+  });
+
+  test('one in the directory that was that of the settings when it was made goes as others do', async () => {
+    await makeFive();
+    node.settings = settingsOf({ directory: '/data/archives', minFreePercent: 0 });
+    await node.made('/data/archives/c1/new.tar', 0);
+    node.policies = [node.policy({ keepLast: 2 })];
+    await node.keeping().retain();
+    expect(node.archives.removed).toEqual(FIVE.slice(0, 4));
+    expect((await node.ledger.list()).map(({ directory }) => directory)).toEqual([OURS, '/data/archives']);
   });
 
   test('by the bounds of the node also without a plan', async () => {
@@ -249,6 +262,24 @@ describe("others' archives", () => {
     node.settings = settingsOf({ ...keep, maxTotalSize: 500 });
     await node.keeping().retain();
     expect(node.archives.removed).toEqual([foreign]);
+  });
+
+  test('in our own directory are counted, told of once and left alone: they may be ours, from before the state folder was lost', async () => {
+    await makeFive();
+    await node.state.remove('archives.json');
+    node.settings = settingsOf({ maxTotalSize: 1, minFreePercent: 0 });
+    node.put(`${OURS}/r/ghostlimit-folder`, 40);
+    node.put(`${OURS}/flat.tar`, 40);
+    await node.clock.advance(20 * MINUTE_MS);
+    const keeping = node.keeping();
+    await keeping.retain();
+    await keeping.retain();
+    expect(node.archives.removed).toEqual([]);
+    expect(await keeping.storage()).toMatchObject({ archives: 7, bytes: 700 });
+    expect(node.said).toEqual(['archives that the ledger does not know are counted and left alone']);
+    node.settings = settingsOf({ maxTotalSize: 300, minFreePercent: 0, others: 'manage' });
+    await node.keeping().retain();
+    expect(node.archives.paths()).toHaveLength(3);
   });
 
   test('are left alone while they may not be finished', async () => {
@@ -337,6 +368,24 @@ describe('deleting what a request made', () => {
     expect(node.archives.paths()).toEqual(['/etc/precious/deep/a.tar']);
   });
 
+  test('in the directory of archives of when it was made, whatever the settings say now', async () => {
+    await node.made(`${OURS}/c1/a.tar`, 5);
+    await node.made(`${OURS}/b.tar`, 5);
+    node.settings = settingsOf({ directory: '/data/archives' });
+    expect(await node.keeping().deleteOf('r1')).toEqual({ state: 'Deleted' });
+    expect(node.archives.paths()).toEqual([]);
+  });
+
+  test('but not in another that lies there, and not another file', async () => {
+    await node.made(`${OURS}/c1/deeper/a.tar`, 5);
+    await node.made(`${OURS}/c1/b.tar`, 5, { requestUID: 'r2' });
+    node.put(`${OURS}/c1/b.tar`, 5);
+    node.settings = settingsOf({ directory: '/data/archives' });
+    expect(await node.keeping().deleteOf('r1')).toMatchObject({ state: 'Failed' });
+    expect(await node.keeping().deleteOf('r2')).toEqual({ state: 'Deleted' });
+    expect(node.archives.paths()).toEqual([`${OURS}/c1/b.tar`, `${OURS}/c1/deeper/a.tar`]);
+  });
+
   test('a message has its bounds', async () => {
     for (let index = 0; index < 30; index += 1) await node.made(`/outside/deep/deeper/${index}.tar`, 5);
     const { state, message } = await node.keeping().deleteOf('r1');
@@ -348,6 +397,33 @@ describe('deleting what a request made', () => {
     node.archives.renumber(4711);
     expect(await node.keeping().deleteOf('r1')).toEqual({ state: 'Deleted' });
     expect(node.archives.paths()).toEqual([]);
+  });
+});
+
+describe('what a call left', () => {
+  const discard = async (path: string, directory = OURS): Promise<string> => {
+    const file = await node.archives.inspect(path);
+    return file === null ? 'nothing there' : await node.keeping().discard(file, directory);
+  };
+
+  test('goes, when it is right inside the directory or in a folder there', async () => {
+    for (const path of [`${OURS}/a.tar`, `${OURS}/c1/a.tar`]) {
+      node.put(path, 5, { fault: 'is cut short' });
+      expect(await discard(path)).toBe('Removed');
+    }
+    node.put('/old/c1/a.tar', 5);
+    expect(await discard('/old/c1/a.tar', '/old')).toBe('Removed');
+    node.put(`${OURS}/c1/deeper/a.tar`, 5);
+    await expect(discard(`${OURS}/c1/deeper/a.tar`)).rejects.toThrow('is not in a directory of archives');
+  });
+
+  test('stays when it is of a request, or pinned', async () => {
+    await node.made(`${OURS}/c1/a.tar`, 5);
+    expect(await discard(`${OURS}/c1/a.tar`)).toBe('Recorded');
+    node.put(`${OURS}/c1/b.tar`, 5);
+    node.archives.pin(`${OURS}/c1/b.tar`);
+    expect(await discard(`${OURS}/c1/b.tar`)).toBe('Pinned');
+    expect(node.archives.removed).toEqual([]);
   });
 });
 
@@ -363,7 +439,7 @@ test('the same archive recorded again changes nothing', async () => {
     podUID: 'pod-1',
     podName: 'any',
   };
-  await node.keeping().record({ archive, order, containerName: 'app' });
+  await node.keeping().record({ archive, order, containerName: 'app', directory: OURS });
   expect(await node.ledger.list()).toEqual(before);
   expect(before).toMatchObject([{ requestUID: 'r1', policy: null, podUID: 'pod-1', containerName: 'app' }]);
 });

@@ -8,6 +8,7 @@ import {
   type NodeOrder,
   type OrderReport,
 } from '../../../../src/api/checkpoint-node.ts';
+import type { KubeObject } from '../../../../src/api/kube-object.ts';
 import { CHECKPOINT_NODES, PODS } from '../../../../src/api/kube-resources.ts';
 import { parseNodeSettings, type NodeSettings } from '../../../../src/api/settings.ts';
 import { createNodeInspector } from '../../../../src/node-engine/node-inspector.ts';
@@ -27,6 +28,8 @@ import { DumpingRuntime } from './dumping-runtime.ts';
 export const NODE = 'n1';
 const AGENT_PID = 100;
 const LOOK_MS = 250;
+/** Reading them takes longer than most tests. */
+const KINDS = crdFiles().map(({ object }) => kindFromCrd(object));
 
 /** Where the agent is killed: at its n-th call of a port, before it has an effect, while it is under way, or when only its answer is missing. */
 export interface Crash {
@@ -39,7 +42,7 @@ export class OrderWorld {
   readonly time = new VirtualTime();
   readonly kube = new FakeKube({
     clock: this.time,
-    kinds: crdFiles().map(({ object }) => kindFromCrd(object)),
+    kinds: KINDS,
     garbage: 'Manual',
   });
   readonly archives = new FakeCheckpointArchives();
@@ -60,6 +63,10 @@ export class OrderWorld {
   readonly #scanner = new FakeGhostScanner();
   #process: SimulatedProcess | null = null;
   #settings: NodeSettings;
+  #read: { readonly object: KubeObject | null; readonly status: CheckpointNodeStatus | null } = {
+    object: null,
+    status: null,
+  };
 
   constructor(settings: Record<string, unknown> = {}) {
     const parsed = parseNodeSettings(settings);
@@ -88,7 +95,10 @@ export class OrderWorld {
 
   get status(): CheckpointNodeStatus | null {
     const object = this.kube.find(CHECKPOINT_NODES, { name: NODE });
-    return object === null ? null : readCheckpointNodeStatus(object);
+    // The controller looks four times a second, mostly at the same.
+    if (object !== this.#read.object)
+      this.#read = { object, status: object === null ? null : readCheckpointNodeStatus(object) };
+    return this.#read.status;
   }
 
   report(requestUID: string): OrderReport | undefined {

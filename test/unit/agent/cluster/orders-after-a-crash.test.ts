@@ -105,3 +105,72 @@ test('random histories', async () => {
   expect(wrong).toEqual([]);
   expect([...outcomes].sort()).toEqual(['Failed', 'Succeeded', 'Unknown']);
 });
+
+/** The agent was killed during the dump, and nobody knows what came of it. Gives where its archive should be. */
+async function unknownOrder(fate: Fate): Promise<{ readonly world: OrderWorld; readonly path: string }> {
+  const world = new OrderWorld();
+  world.runtime.fate = fate;
+  world.pod('r1');
+  world.startAgent();
+  await world.time.advance(5_000);
+  await world.order({ requestUID: 'r1' });
+  await world.time.advanceUntil(() => world.runtime.dumps.length > 0, 60_000);
+  world.kill();
+  await world.time.advanceUntil(() => world.report('r1')?.state === 'Finished', 60_000);
+  expect(world.report('r1')?.containers).toMatchObject([{ result: 'Unknown', reason: 'OutcomeUnknown' }]);
+  return { world, path: world.runtime.dumps[0]?.path ?? '' };
+}
+const recordedPaths = ({ state }: OrderWorld): string[] =>
+  (JSON.parse(state.text('archives.json') ?? '[]') as { readonly path: string }[]).map(({ path }) => path);
+
+test('the part of an archive that a broken-off dump left is deleted', async () => {
+  const { world, path } = await unknownOrder('CutShort');
+  expect(world.archives.paths()).toEqual([path]);
+  await world.time.advance(40_000);
+  expect(world.archives.paths()).toEqual([path]);
+  await world.time.advance(60_000);
+  expect(world.archives.paths()).toEqual([]);
+  expect(recordedPaths(world)).toEqual([]);
+});
+
+test('an archive that comes after its outcome was told to be unknown is kept, and deleted with its request', async () => {
+  const { world, path } = await unknownOrder('BrokenOff');
+  world.archives.put(path, { modifiedMs: world.time.now(), identity: { containerId: 'r1-app' } });
+  await world.time.advance(120_000);
+  expect(recordedPaths(world)).toEqual([path]);
+  expect(world.report('r1')?.containers).toMatchObject([{ result: 'Unknown' }]);
+  await world.write({ orders: [], deletions: [{ requestUID: 'r1' }] });
+  await world.time.advance(5_000);
+  expect(world.status?.deletions).toEqual([{ requestUID: 'r1', state: 'Deleted' }]);
+  expect(world.archives.paths()).toEqual([]);
+});
+
+test('one that comes after its request was deleted goes too', async () => {
+  const { world, path } = await unknownOrder('BrokenOff');
+  await world.write({ orders: [], deletions: [{ requestUID: 'r1' }] });
+  await world.time.advance(5_000);
+  await world.write({ deletions: [] });
+  world.kill();
+  await world.time.advance(10_000);
+  world.archives.put(path, { modifiedMs: world.time.now(), identity: { containerId: 'r1-app' } });
+  await world.time.advance(120_000);
+  expect(world.archives.paths()).toEqual([]);
+  expect(recordedPaths(world)).toEqual([]);
+});
+
+test('what a failed call left on the disk is deleted too, and looked for only so long', async () => {
+  const world = new OrderWorld();
+  world.runtime.fails.add('r1-app');
+  world.pod('r1');
+  world.startAgent();
+  await world.time.advance(5_000);
+  await world.order({ requestUID: 'r1' });
+  await world.time.advanceUntil(() => world.report('r1')?.state === 'Finished', 60_000);
+  const path = world.runtime.dumps[0]?.path ?? '';
+  world.archives.put(path, { modifiedMs: world.time.now(), fault: 'is cut short' });
+  await world.time.advance(100_000);
+  expect(world.archives.paths()).toEqual([]);
+  world.archives.put(path, { modifiedMs: world.time.now(), fault: 'is cut short' });
+  await world.time.advance(100_000);
+  expect(world.archives.paths()).toEqual([path]);
+});
