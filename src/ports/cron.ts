@@ -12,12 +12,13 @@ export interface CronTimesWanted {
   readonly months: readonly number[];
   /** 0 (Sunday) to 6; null: not restricted. */
   readonly daysOfWeek: readonly number[] | null;
-  /** True: an hour that the clocks show twice has its times twice, as what repeats goes on. False: once, the first time. */
-  readonly repeats: boolean;
 }
 
 export interface CronTimes {
-  /** The first time after `afterMs`, milliseconds since 1970, a whole minute; null: none. Times that the clocks leave out are left out. */
+  /**
+   * The first time after `afterMs`, milliseconds since 1970, a whole minute; null: none. Every minute at which the clocks of the zone show a time of the
+   * schedule: what they leave out is left out, what they show twice comes twice, as with CronJob.
+   */
   next(afterMs: number): number | null;
 }
 

@@ -10,9 +10,7 @@ export const cronerCron: Cron = {
   times: (wanted, timeZone) => {
     const zone = timeZone ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
     if (!isKnown(zone)) throw new Error(`unknown time zone ${zone}`);
-    return timesOf(
-      new Croner(pattern(wanted), { timezone: zone, mode: '5-part', fixedTimeRule: 'no-wildcard' }),
-    );
+    return timesOf(new Croner(pattern(wanted), { timezone: zone, mode: '5-part' }));
   },
 };
 
@@ -26,20 +24,14 @@ function isKnown(zone: string): boolean {
 }
 
 function timesOf(croner: Croner): CronTimes {
-  return {
-    next: (afterMs) => {
-      let at = croner.nextRun(new Date(afterMs));
-      // For a fixed time that the clocks leave out croner gives the moment after the gap instead.
-      while (at !== null && !croner.match(at)) at = croner.nextRun(at);
-      return at?.getTime() ?? null;
-    },
-  };
+  return { next: (afterMs) => croner.nextRun(new Date(afterMs))?.getTime() ?? null };
 }
 
-function pattern({ minutes, hours, daysOfMonth, months, daysOfWeek, repeats }: CronTimesWanted): string {
+function pattern({ minutes, hours, daysOfMonth, months, daysOfWeek }: CronTimesWanted): string {
   const [first = 0, ...others] = hours;
-  // A step tells croner that the schedule repeats; without one it is a fixed time to it.
-  const hour = repeats ? [`${first.toString()}-${first.toString()}/1`, ...others].join(',') : hours.join(',');
+  // A step tells croner that the schedule repeats. Without one a single time of the day is kept once a day: moved out of the hour that the clocks leave
+  // out, and left out of the second of two, which is Vixie's way and not CronJob's.
+  const hour = [`${first.toString()}-${first.toString()}/1`, ...others].join(',');
   return [minutes.join(','), hour, list(daysOfMonth), months.join(','), list(daysOfWeek)].join(' ');
 }
 

@@ -8,8 +8,6 @@ export interface CronFields {
   readonly months: readonly number[];
   /** 0 is Sunday; null: not restricted. */
   readonly daysOfWeek: readonly number[] | null;
-  /** The hour has a wildcard: the schedule means an interval rather than a time of the day. */
-  readonly repeats: boolean;
 }
 
 export type ParsedCron =
@@ -38,7 +36,6 @@ interface ParsedField {
   readonly values: readonly number[];
   /** It has `*` or `?` with all values; Vixie's rule goes by this. */
   readonly isStar: boolean;
-  readonly hasWildcard: boolean;
 }
 
 /** Never throws. */
@@ -74,7 +71,6 @@ function fieldsOf(text: string): CronFields {
     daysOfMonth: dayOfMonth.isStar ? null : dayOfMonth.values,
     months: month.values,
     daysOfWeek: dayOfWeek.isStar ? null : dayOfWeek.values,
-    repeats: hour.hasWildcard,
   };
 }
 
@@ -83,7 +79,6 @@ function parseField(text: string, rule: FieldRule): ParsedField {
   return {
     values: [...new Set(items.flatMap(({ values }) => values))].sort((one, other) => one - other),
     isStar: items.some(({ isStar }) => isStar),
-    hasWildcard: items.some(({ hasWildcard }) => hasWildcard),
   };
 }
 
@@ -91,7 +86,6 @@ function parseField(text: string, rule: FieldRule): ParsedField {
 function parseItem(item: string, rule: FieldRule): ParsedField {
   const [range = '', stepText, ...tooMany] = item.split('/');
   const step = stepText === undefined ? 1 : wholeNumber(stepText);
-  const hasWildcard = isWildcard(range);
   const [low, high] = bounds(range, stepText !== undefined, rule);
   const isRight = low >= rule.first && low <= high && high <= rule.last && step > 0;
   if (!isRight || tooMany.length > 0) throw itemProblem(item, rule);
@@ -99,7 +93,7 @@ function parseItem(item: string, rule: FieldRule): ParsedField {
     { length: Math.floor((high - low) / step) + 1 },
     (_, index) => low + index * step,
   );
-  return { values, isStar: hasWildcard && step === 1, hasWildcard };
+  return { values, isStar: isWildcard(range) && step === 1 };
 }
 
 function isWildcard(range: string): boolean {

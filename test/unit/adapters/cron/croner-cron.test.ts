@@ -43,12 +43,17 @@ describe('summer time of Europe/Berlin: on 2026-03-29 there is no 02:00 to 02:59
       ['2026-03-29T00:00Z', '2026-03-29T01:00Z', '2026-03-29T02:00Z'],
     ],
     [
-      'a time that exists twice comes once, the first time',
+      'a time that exists twice comes twice',
       '30 2 * * *',
       '2026-10-24T12:00:00Z',
-      ['2026-10-25T00:30Z', '2026-10-26T01:30Z'],
+      ['2026-10-25T00:30Z', '2026-10-25T01:30Z', '2026-10-26T01:30Z'],
     ],
-    ['asked between the two: not again', '30 2 * * *', '2026-10-25T00:45:00Z', ['2026-10-26T01:30Z']],
+    [
+      'asked between the two: the second',
+      '30 2 * * *',
+      '2026-10-25T00:45:00Z',
+      ['2026-10-25T01:30Z', '2026-10-26T01:30Z'],
+    ],
     [
       'hourly goes on through both hours',
       '0 * * * *',

@@ -9,12 +9,12 @@ const ALL = {
 
 describe('what CronJob takes', () => {
   test.each<[string, Partial<CronFields>]>([
-    ['* * * * *', { ...ALL, daysOfMonth: null, daysOfWeek: null, repeats: true }],
-    ['? ? ? ? ?', { ...ALL, daysOfMonth: null, daysOfWeek: null, repeats: true }],
-    ['5 4 * * *', { minutes: [5], hours: [4], repeats: false }],
-    ['*/20 */12 * * *', { minutes: [0, 20, 40], hours: [0, 12], repeats: true }],
-    ['*/15 2 * * *', { minutes: [0, 15, 30, 45], hours: [2], repeats: false }],
-    ['50/4 22/1 * * *', { minutes: [50, 54, 58], hours: [22, 23], repeats: false }],
+    ['* * * * *', { ...ALL, daysOfMonth: null, daysOfWeek: null }],
+    ['? ? ? ? ?', { ...ALL, daysOfMonth: null, daysOfWeek: null }],
+    ['5 4 * * *', { minutes: [5], hours: [4] }],
+    ['*/20 */12 * * *', { minutes: [0, 20, 40], hours: [0, 12] }],
+    ['*/15 2 * * *', { minutes: [0, 15, 30, 45], hours: [2] }],
+    ['50/4 22/1 * * *', { minutes: [50, 54, 58], hours: [22, 23] }],
     ['30,10,10-12 5-9/2 * * *', { minutes: [10, 11, 12, 30], hours: [5, 7, 9] }],
     ['0 0 1,15 jan,Dec *', { daysOfMonth: [1, 15], months: [1, 12], daysOfWeek: null }],
     ['0 0 * * mon-fri', { daysOfMonth: null, daysOfWeek: [1, 2, 3, 4, 5] }],
