@@ -11,7 +11,11 @@ const bytes = () => z.int().min(0);
 const name = () => z.string().max(253);
 const namespaceName = () => z.string().max(63);
 const uid = () => z.string().max(63);
+/** Made by hashOf in agent/cluster/trigger-source.ts and hashOfToken in controller/trigger-reconciler.ts. */
 const tokenHash = () => z.string().max(64);
+/** The same in words. */
+const HASH_OF_TOKEN =
+  'the first 32 hexadecimal digits, in lower case, of the SHA-256 of the annotation ghostlimit.dev/checkpoint without white space around it';
 const message = () => z.string().max(1024);
 const reason = () => z.string().max(63);
 
@@ -64,7 +68,7 @@ export const CheckpointNodeSpecSchema = z.object({
       .array(
         z.object({
           podUID: uid().meta({ description: 'UID of the pod.' }),
-          tokenHash: tokenHash().meta({ description: 'Hash of the token that was heard.' }),
+          tokenHash: tokenHash().meta({ description: `The token that was heard: ${HASH_OF_TOKEN}.` }),
         }),
       )
       .max(NODE_TRIGGERS_MAX),
@@ -201,7 +205,7 @@ const TriggerSchema = z.object({
   podUID: uid().meta({ description: 'UID of the pod.' }),
   podName: name().meta({ description: 'The pod that has the annotation.' }),
   namespace: namespaceName().meta({ description: 'Its namespace.' }),
-  tokenHash: tokenHash().meta({ description: 'Hash of the token in the annotation.' }),
+  tokenHash: tokenHash().meta({ description: `Stands for the token: ${HASH_OF_TOKEN}.` }),
 });
 export type NodeTrigger = z.output<typeof TriggerSchema>;
 

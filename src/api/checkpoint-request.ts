@@ -109,6 +109,10 @@ const statusFields = {
   podUID: z.string().max(63).meta({ description: 'UID of the pod that was meant.' }),
   queuePosition: z.int().min(0).meta({ description: 'While it waits: how many are before it, and itself.' }),
   startTime: timestamp().meta({ description: 'When the first container was started with.' }),
+  hint: z.string().max(2048).meta({
+    description:
+      'What to do, when it failed: that of the first container that did not succeed, else that of the reason.',
+  }),
   completionTime: timestamp().meta({ description: 'When the last container was done.' }),
   durationSeconds: z
     .number()

@@ -11,6 +11,8 @@ export interface OwnerReference {
 
 export interface ObjectMetadata {
   readonly name: string;
+  /** What the name was made from, where the server made it. */
+  readonly generateName?: string;
   /** Absent: the kind is cluster-scoped. */
   readonly namespace?: string;
   readonly uid?: string;
@@ -28,6 +30,14 @@ export interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: ObjectMetadata;
+  readonly [field: string]: unknown;
+}
+
+/** To be created under a name that the server makes: `generateName`, cut to 58 characters, and five of its own. */
+export interface UnnamedKubeObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: Omit<ObjectMetadata, 'name'> & { readonly name?: never; readonly generateName: string };
   readonly [field: string]: unknown;
 }
 

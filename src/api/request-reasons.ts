@@ -57,4 +57,11 @@ export const REQUEST_REASONS = {
     sentence: 'The request was taken back before the checkpoint was started.',
     remedy: 'Ask again once it is not being deleted and the setting removal is false.',
   },
+  ArchiveDeletionWaits: {
+    subject: 'Checkpoint',
+    severity: 'Warning',
+    sentence: 'The request is being deleted and waits for its node to delete the archives.',
+    remedy:
+      'Bring the node or its agent back; delete the Node object if it never returns; or remove the finalizer ghostlimit.dev/cleanup from the request, and the archives stay where they are.',
+  },
 } as const satisfies Record<string, Reason>;

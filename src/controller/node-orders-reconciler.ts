@@ -1,8 +1,7 @@
 // Keeps what one node is ordered: CheckpointNode.spec, as planNodeOrders decides. One duty: that spec, written as a whole and only over what was read.
 import { isDeepStrictEqual } from 'node:util';
 import { NODE_ORDERS_MAX, type CheckpointNodeSpec, type NodeOrder } from '../api/checkpoint-node.ts';
-import { readCheckpointPolicy } from '../api/checkpoint-policy.ts';
-import { apiVersionOf, type KubeObject } from '../api/kube-object.ts';
+import { apiVersionOf } from '../api/kube-object.ts';
 import { CHECKPOINT_NODES, CHECKPOINT_REQUESTS } from '../api/kube-resources.ts';
 import { CONTROLLER_FIELD_MANAGER } from '../api/names.ts';
 import {
@@ -20,31 +19,27 @@ import {
   stageOf,
   type RequestFacts,
 } from '../domain/requests/request-facts.ts';
-import { letInByPolicy, rankWaiting } from '../domain/requests/request-queue.ts';
+import { rankWaiting } from '../domain/requests/request-queue.ts';
 import { triggerRequestName } from '../domain/requests/trigger-request.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { KubeApi } from '../ports/kube-api.ts';
 import type { Log } from '../ports/log.ts';
 import type { CachedReport, ClusterCaches } from './cluster-view.ts';
+import type { PolicyTurns } from './policy-turns.ts';
 import type { RequestTerms } from './request-terms.ts';
 import { CONFLICT_MS, writeBound, type RequestView } from './request-view.ts';
-import type { SettingsView } from './settings-view.ts';
 
 /** After a write of a node's orders the next waits so long for others like it, milliseconds; the first never waits. */
 export const ORDERS_DEBOUNCE_MS = 50;
-/** While requests wait for room: a policy may let in more, and the end of another's order may have been missed. */
-const WAITING_LOOK_MS = 5_000;
-/** Where the policy says nothing of it. */
-const DEFAULT_MAX_CONCURRENT = 5;
+/** While requests wait for room; what makes room wakes the node at once, but for a deadline of another request that goes by. */
+const WAITING_LOOK_MS = 30_000;
 
 export interface NodeOrdersReconcilerParts {
   readonly kube: KubeApi;
   readonly view: RequestView;
-  readonly caches: Pick<ClusterCaches, 'policies' | 'nodes'>;
-  readonly settings: SettingsView;
+  readonly caches: Pick<ClusterCaches, 'nodes'>;
+  readonly turns: PolicyTurns;
   readonly terms: RequestTerms;
-  /** Asks for another node: a place of a policy has become free for it. */
-  readonly ask: (nodeName: string) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -60,11 +55,11 @@ interface Node {
 
 /** Reconciles the orders of the node named `nodeName`. One at a time: how many of a policy are ordered is counted over all nodes. */
 export function createNodeOrdersReconciler(parts: NodeOrdersReconcilerParts) {
-  const { clock } = parts;
+  const { clock, turns } = parts;
   const writtenAtMs = new Map<string, number>();
   return async (nodeName: string, signal: AbortSignal): Promise<Requeue> => {
     const node = nodeOf(nodeName, parts);
-    const moment = momentOf(parts);
+    const moment = turns.moment();
     if (node === null) writtenAtMs.delete(nodeName);
     if (node === null || moment === null) return {};
     const wanted = await plan(node, moment, parts, signal);
@@ -74,16 +69,8 @@ export function createNodeOrdersReconciler(parts: NodeOrdersReconcilerParts) {
     if (waitMs > 0) return { requeueAfterMs: waitMs };
     if (!(await write(node, wanted, parts, signal))) return { requeueAfterMs: CONFLICT_MS };
     writtenAtMs.set(nodeName, clock.monotonicMs());
-    askForOthers(nodeName, [...node.spec.orders, ...wanted.orders], parts);
     return requeueFor({ ...node, spec: wanted }, moment, parts);
   };
-}
-
-/** null: the settings were not read yet. */
-function momentOf({ clock, settings }: NodeOrdersReconcilerParts): Moment | null {
-  const current = settings.current();
-  if (current === null) return null;
-  return { nowMs: clock.now(), halted: current.checkpointsPaused || current.removal };
 }
 
 /** null: there is no such object, it is of an earlier Node of the name and about to go, or it is not of its shape. */
@@ -161,53 +148,17 @@ interface Queue {
 function nextRequests(
   nodeName: string,
   { kept, own, moment }: Queue,
-  parts: NodeOrdersReconcilerParts,
+  { turns }: NodeOrdersReconcilerParts,
 ): RequestFacts[] {
   const held = new Set(kept.map(({ requestUID }) => requestUID));
   const waiting = own.filter((facts) => !held.has(facts.uid) && isOrderable(facts, moment));
   const policies = new Set(waiting.flatMap((facts) => policyKeyOf(facts) ?? []));
-  const letIn = new Map([...policies].map((key) => [key, letInFor(key, { nodeName, kept, moment }, parts)]));
+  const letIn = new Map([...policies].map((key) => [key, turns.letIn(key, moment, { nodeName, kept })]));
   const mayCome = waiting.filter((facts) => letIn.get(policyKeyOf(facts) ?? '')?.has(facts.uid) ?? true);
   return rankWaiting(
     mayCome,
     kept.map(({ requestNamespace }) => requestNamespace),
   );
-}
-
-function letInFor(
-  policyKey: string,
-  { nodeName, kept, moment }: Pick<Queue, 'kept' | 'moment'> & { readonly nodeName: string },
-  { view, caches }: NodeOrdersReconcilerParts,
-): ReadonlySet<string> {
-  const { requests, reports } = view;
-  const isOfPolicy = ({ requestNamespace, policyName }: NodeOrder): boolean =>
-    `${requestNamespace}/${policyName ?? ''}` === policyKey;
-  const ordersOf = (report: CachedReport): readonly NodeOrder[] =>
-    report.nodeName === nodeName ? kept : (report.spec?.orders ?? []);
-  const ordered = reports.store
-    .by('orderedPolicy', policyKey)
-    .flatMap((report) => ordersOf(report).filter(isOfPolicy));
-  const held = new Set(ordered.map(({ requestUID }) => requestUID));
-  const waiting = requests.store
-    .by('policy', policyKey)
-    .filter((facts) => !held.has(facts.uid) && isOrderable(facts, moment));
-  const hasRoom = (name: string): boolean => {
-    const report = reports.store.get(name);
-    return report !== null && ordersOf(report).length < NODE_ORDERS_MAX;
-  };
-  return letInByPolicy({
-    waiting: waiting.map((facts) => ({ ...facts, nodeHasRoom: hasRoom(facts.status.nodeName ?? '') })),
-    ordered: ordered.length,
-    maxConcurrent: maxConcurrentOf(caches.policies.get(policyKey)),
-  });
-}
-
-function maxConcurrentOf(policy: KubeObject | null): number {
-  if (policy === null) return DEFAULT_MAX_CONCURRENT;
-  const { apiVersion, kind, metadata, spec } = policy;
-  const { name, namespace = '' } = metadata;
-  const read = readCheckpointPolicy({ apiVersion, kind, metadata: { name, namespace }, spec });
-  return (read.ok ? read.policy.spec.checkpoint?.maxConcurrent : undefined) ?? DEFAULT_MAX_CONCURRENT;
 }
 
 /**
@@ -260,24 +211,6 @@ async function write(
     [orders, deletions, acknowledgedTriggers].map(({ length }) => length);
   if (isWritten) log.debug('orders written', { node: name, before: counts(spec), now: counts(wanted) });
   return isWritten;
-}
-
-/** Nodes where requests of the same policies wait. */
-function askForOthers(
-  nodeName: string,
-  orders: readonly NodeOrder[],
-  { view, ask }: NodeOrdersReconcilerParts,
-): void {
-  const policies = new Set(
-    orders.flatMap(({ requestNamespace, policyName }) =>
-      policyName === undefined ? [] : [`${requestNamespace}/${policyName}`],
-    ),
-  );
-  const waiting = [...policies].flatMap((key) => view.requests.store.by('policy', key));
-  const names = waiting
-    .filter((facts) => stageOf(facts) === 'Waiting')
-    .map(({ status }) => status.nodeName ?? '');
-  for (const name of new Set(names)) if (name !== nodeName) ask(name);
 }
 
 /** Looked at again when the first order may have to be withdrawn, and while others wait for room. */

@@ -12,12 +12,20 @@ export interface RequestEventsParts {
   readonly caches: Pick<ClusterCaches, 'policies'>;
 }
 
-/** Says what the status has come to, once for each state. */
+/** Says what the status has come to, once for each state; and once when its deletion is held up. */
 export async function tellRequest(
   facts: RequestFacts,
   status: CheckpointRequestStatus,
   { events, caches }: RequestEventsParts,
 ): Promise<void> {
+  const heldUp = heldUpNote(status);
+  if (heldUp !== null && heldUpNote(facts.status) === null)
+    await events.emit(requestRef(facts), {
+      type: 'Warning',
+      reason: 'ArchiveDeletionWaits',
+      action: 'Delete',
+      note: heldUp,
+    });
   const before = stageOf(facts);
   const after = stageOf({ status });
   if (before === after) return;
@@ -29,6 +37,12 @@ export async function tellRequest(
   if (podUID !== '') await events.emit(podRef(facts, podUID), event);
   const policy = caches.policies.get(policyKeyOf(facts) ?? '');
   if (policy !== null) await events.emit(policy, event);
+}
+
+/** The condition says it too, and stays: it is told when that comes. */
+function heldUpNote(status: CheckpointRequestStatus): string | null {
+  const condition = conditionOf(status, 'Reconciling');
+  return condition?.reason === 'ArchiveDeletionWaits' ? condition.message : null;
 }
 
 function queuedEvent({ nodeName = '' }: CheckpointRequestStatus): ClusterEvent {
@@ -43,12 +57,12 @@ function queuedEvent({ nodeName = '' }: CheckpointRequestStatus): ClusterEvent {
 function outcomeEvent({ name, spec }: RequestFacts, status: CheckpointRequestStatus): ClusterEvent {
   const failed = conditionOf(status, 'Failed');
   const { reason = '', message = '' } = failed ?? conditionOf(status, 'Complete') ?? {};
-  const what = `request ${name}, pod ${spec?.podName ?? ''}: ${message}`;
+  const hint = status.hint === undefined ? '' : `. ${status.hint}`;
   return {
     type: failed === null ? 'Normal' : 'Warning',
     reason: isReasonCode(reason) ? reason : 'Unclassified',
     action: 'Checkpoint',
-    note: what,
+    note: `request ${name}, pod ${spec?.podName ?? ''}: ${message}${hint}`,
   };
 }
 

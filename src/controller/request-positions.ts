@@ -11,13 +11,13 @@ export interface RequestPositions {
 }
 
 export function createRequestPositions({ requests, reports }: RequestView): RequestPositions {
-  const queues = new Map<string, readonly RequestFacts[]>();
+  const queues = new Map<string, Queue>();
   requests.subscribe(({ before, after }) => {
     if (placeOf(before) === placeOf(after)) return;
     for (const facts of [before, after]) queues.delete(facts?.status.nodeName ?? '');
   });
   reports.subscribe(({ key }) => queues.delete(key));
-  const queueOf = (nodeName: string): readonly RequestFacts[] => {
+  const queueOf = (nodeName: string): Queue => {
     const known = queues.get(nodeName);
     if (known !== undefined) return known;
     const made = waitingQueue(nodeName, requests.store, reports.store.get(nodeName));
@@ -26,34 +26,39 @@ export function createRequestPositions({ requests, reports }: RequestView): Requ
   };
   return {
     of: (facts, nodeName) => {
-      const queue = queueOf(nodeName);
-      const index = queue.findIndex(({ uid }) => uid === facts.uid);
+      const { ordered, others, namespaces } = queueOf(nodeName);
+      const isSame = ({ uid }: RequestFacts): boolean => uid === facts.uid;
+      const index = [...ordered, ...others].findIndex(isSame);
       if (index >= 0) return index + 1;
-      const there = queue.filter(({ namespace }) => namespace === facts.namespace).length;
-      // In its turn: after as many of each other namespace as its own has before it.
-      const others = Map.groupBy(queue, ({ namespace }) => namespace);
-      others.delete(facts.namespace);
-      const before = [...others.values()].reduce((sum, own) => sum + Math.min(own.length, there + 1), 0);
-      return there + before + 1;
+      return ordered.length + rankWaiting([...others, facts], namespaces).findIndex(isSame) + 1;
     },
   };
+}
+
+/** Those that wait for one node. */
+interface Queue {
+  /** In the order of the node's list. */
+  readonly ordered: readonly RequestFacts[];
+  /** In their turns, after all that are ordered. */
+  readonly others: readonly RequestFacts[];
+  /** Of each order of the node, started ones too. */
+  readonly namespaces: readonly string[];
 }
 
 function placeOf(facts: RequestFacts | null): string {
   return facts === null || stageOf(facts) !== 'Waiting' ? '' : `${facts.uid} ${facts.status.nodeName ?? ''}`;
 }
 
-/** Those that were ordered in the order of the node's list, then the others in their turns. */
 function waitingQueue(
   nodeName: string,
   requests: StoreView<RequestFacts>,
   report: CachedReport | null,
-): RequestFacts[] {
+): Queue {
   const waiting = requests.by('node', nodeName).filter((facts) => stageOf(facts) === 'Waiting');
   const byUid = new Map(waiting.map((facts) => [facts.uid, facts]));
   const orders = report?.spec?.orders ?? [];
   const ordered = orders.flatMap(({ requestUID }) => byUid.get(requestUID) ?? []);
   for (const { uid } of ordered) byUid.delete(uid);
   const namespaces = orders.map(({ requestNamespace }) => requestNamespace);
-  return [...ordered, ...rankWaiting([...byUid.values()], namespaces)];
+  return { ordered, others: rankWaiting([...byUid.values()], namespaces), namespaces };
 }

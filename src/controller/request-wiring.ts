@@ -12,6 +12,7 @@ import type { MachineryMetrics } from '../ports/machinery-metrics.ts';
 import type { CachedAgentPod, CachedNode, CachedReport, ClusterCaches } from './cluster-view.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { createNodeOrdersReconciler } from './node-orders-reconciler.ts';
+import { createPolicyTurns } from './policy-turns.ts';
 import { createRequestPositions } from './request-positions.ts';
 import { createRequestReconciler } from './request-reconciler.ts';
 import { createRequestTerms } from './request-terms.ts';
@@ -65,20 +66,17 @@ export function createRequestLoops(parts: RequestLoopsParts, reflectors: Request
       ...synced,
     ],
   });
-  const orders: Controller = createController(parts, {
+  const turns = createPolicyTurns(shared);
+  const orders = createController(parts, {
     name: 'node-orders',
     retry: RETRY,
-    reconcile: createNodeOrdersReconciler({
-      ...shared,
-      ask: (nodeName) => {
-        orders.enqueue(nodeName);
-      },
-    }),
+    reconcile: createNodeOrdersReconciler({ ...shared, turns }),
     sources: [
       keysFrom(reports, (change) => (isNewsForOrders(change) ? [change.key] : [])),
       keysFrom(requests, ({ before, after }) => [...nodesOf(before), ...nodesOf(after)]),
       keysFrom(reflectors.nodes, ({ key }) => [key]),
       keysFrom(reflectors.configMap, () => reports.store.keys()),
+      ...turns.sources(reflectors.policies),
       ...synced,
     ],
   });

@@ -9,6 +9,7 @@ import {
 } from '../domain/schedule/scheduled-request.ts';
 import type { ScheduleTimes } from '../domain/schedule/due-round.ts';
 import type { ScheduleSpec } from '../domain/schedule/schedule-refusal.ts';
+import { spreadOverNodes, type PlacedPod } from '../domain/schedule/spread-over-nodes.ts';
 import type { Clock } from '../ports/clock.ts';
 import { KubeApiError, type KubeApi } from '../ports/kube-api.ts';
 import { listPolicyPods, type PolicyPod } from './policy-pods.ts';
@@ -77,7 +78,7 @@ export async function makeRequests(
   const { progress, planned } = round;
   if (progress.isWhole || unfinished > REFILL_BELOW) return 0;
   const pods = (await listPolicyPods(planned, { kube, signal })).filter((pod) => isInRound(pod, round));
-  const now = pods.slice(0, ROUND_UNFINISHED - unfinished);
+  const now = spreadOverNodes(pods, placeOf).slice(0, ROUND_UNFINISHED - unfinished);
   const ttlSeconds = historyTtlSeconds(
     round.times,
     Date.parse(progress.scheduleTime),
@@ -91,6 +92,10 @@ export async function makeRequests(
   }
   progress.isWhole = now.length === pods.length;
   return now.length;
+}
+
+function placeOf({ view: { metadata, spec } }: PolicyPod): PlacedPod {
+  return { nodeName: spec.nodeName, podName: metadata.name };
 }
 
 /** Running pods that were there when the round began. */

@@ -1,5 +1,5 @@
 // The port to the Kubernetes API: the few verbs that we use, on objects that nobody has interpreted yet. No retries, no cache: that is machinery.
-import type { KubeObject, KubeResource, ObjectRef } from '../api/kube-object.ts';
+import type { KubeObject, KubeResource, ObjectRef, UnnamedKubeObject } from '../api/kube-object.ts';
 
 export interface KubeSelection {
   /** Absent: all namespaces, or a cluster-scoped kind. */
@@ -68,7 +68,12 @@ export interface KubeApi {
   list(resource: KubeResource, options: ListOptions): Promise<KubeList>;
   /** With bookmarks. Ends when the server ends it; throws KubeApiError (410: list again), KubeUnreachable when the connection breaks. Breaking out of the loop closes it. */
   watch(resource: KubeResource, options: WatchOptions): AsyncIterable<WatchEvent>;
-  create(resource: KubeResource, object: KubeObject, signal?: AbortSignal): Promise<KubeObject>;
+  /** The answer has the name that the server made for an object without one. */
+  create(
+    resource: KubeResource,
+    object: KubeObject | UnnamedKubeObject,
+    signal?: AbortSignal,
+  ): Promise<KubeObject>;
   /** Server-side apply; creates what is not there. `object` names itself and holds just the fields that we own. */
   apply(resource: KubeResource, object: KubeObject, options: ApplyOptions): Promise<KubeObject>;
   /** JSON merge patch (RFC 7386); with metadata.resourceVersion in it a stale one is 409. */

@@ -124,6 +124,38 @@ export function kubeApiContract(name: string, makeWorld: () => Promise<KubeWorld
         await expect(again).rejects.toBeInstanceOf(KubeApiError);
       });
 
+      test('a name is made from generateName, another each time, and the answer has it', async () => {
+        const { namespace } = ref;
+        const unnamed = { ...configMap({ a: 'b' }), metadata: { namespace, generateName: `${ref.name}-` } };
+        const first = await api.create(CONFIG_MAPS, unnamed);
+        const second = await api.create(CONFIG_MAPS, unnamed);
+        for (const { metadata } of [first, second]) {
+          expect(metadata.name).toMatch(new RegExp(`^${ref.name}-[bcdfghjklmnpqrstvwxz2456789]{5}$`));
+          expect(metadata.generateName).toBe(`${ref.name}-`);
+        }
+        expect(second.metadata.name).not.toBe(first.metadata.name);
+        expect(await api.get(CONFIG_MAPS, first.metadata)).toEqual(first);
+      });
+
+      test('a made name has 63 characters at most', async () => {
+        const generateName = `${ref.name}-${'x'.repeat(70)}`;
+        const unnamed = aWidget(ref, { spec: {} });
+        const metadata = { namespace: ref.namespace, generateName };
+        const { name } = (await api.create(WIDGETS, { ...unnamed, metadata })).metadata;
+        expect([name.slice(0, 58), name.length]).toEqual([generateName.slice(0, 58), 63]);
+      });
+
+      test('a name counts before generateName; without either it is 422', async () => {
+        const given = widget({}, { generateName: 'other-' });
+        expect((await api.create(WIDGETS, given)).metadata).toMatchObject({ ...ref, generateName: 'other-' });
+        const { namespace } = ref;
+        const invalid = { status: 422, reason: 'Invalid' };
+        const nameless = api.create(WIDGETS, { ...given, metadata: { namespace, name: '' } });
+        await expect(nameless).rejects.toMatchObject(invalid);
+        const empty = api.create(WIDGETS, { ...given, metadata: { namespace, generateName: '' } });
+        await expect(empty).rejects.toMatchObject(invalid);
+      });
+
       test('another type than the path says is 400', async () => {
         const wrong = { ...configMap({}), kind: 'Secret' };
         await expect(api.create(CONFIG_MAPS, wrong)).rejects.toMatchObject({ status: 400 });

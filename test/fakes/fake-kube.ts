@@ -1,7 +1,7 @@
 // A Kubernetes API server in memory, behind the port: what the real one does with objects, watches, access and admission, and everything that goes wrong with it on demand.
 // Runs no controllers but the garbage collector.
 import { objectKey } from '../../src/api/kube-object.ts';
-import type { KubeObject, KubeResource, ObjectRef } from '../../src/api/kube-object.ts';
+import type { KubeObject, KubeResource, ObjectRef, UnnamedKubeObject } from '../../src/api/kube-object.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import { KubeApiError, KubeUnreachable } from '../../src/ports/kube-api.ts';
 import type {
@@ -245,7 +245,11 @@ export class FakeKube implements KubeApi {
   watch(resource: KubeResource, options: WatchOptions): AsyncIterable<WatchEvent> {
     return this.#admin.watch(resource, options);
   }
-  create(resource: KubeResource, object: KubeObject, signal?: AbortSignal): Promise<KubeObject> {
+  create(
+    resource: KubeResource,
+    object: KubeObject | UnnamedKubeObject,
+    signal?: AbortSignal,
+  ): Promise<KubeObject> {
     return this.#admin.create(resource, object, signal);
   }
   apply(resource: KubeResource, object: KubeObject, options: ApplyOptions): Promise<KubeObject> {
@@ -289,8 +293,9 @@ export class FakeKube implements KubeApi {
         const { namespace } = object.metadata;
         // As in RBAC, a name does not count for creation.
         return this.#call(caller, { verb: 'create', resource, namespace, signal }, () => {
-          checkRef(resource, object.metadata);
-          return this.#writes.create(kindOf(resource), user, object);
+          const named = this.#writes.named(resource, object);
+          checkRef(resource, named.metadata);
+          return this.#writes.create(kindOf(resource), user, named);
         });
       },
       apply: (resource, object, options) => {

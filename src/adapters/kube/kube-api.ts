@@ -1,6 +1,6 @@
 // The Kubernetes API over HTTP: raw JSON in and out, so that no field is lost that a library has not heard of. No retries and no cache.
 import { apiVersionOf } from '../../api/kube-object.ts';
-import type { KubeObject, KubeResource, ObjectRef } from '../../api/kube-object.ts';
+import type { KubeObject, KubeResource, ObjectRef, UnnamedKubeObject } from '../../api/kube-object.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { KubeUnreachable } from '../../ports/kube-api.ts';
 import type {
@@ -107,7 +107,11 @@ class HttpKubeApi implements ConnectedKubeApi {
     yield* watchEvents(stream.body, signal, asked(request));
   }
 
-  create(resource: KubeResource, object: KubeObject, signal?: AbortSignal): Promise<KubeObject> {
+  create(
+    resource: KubeResource,
+    object: KubeObject | UnnamedKubeObject,
+    signal?: AbortSignal,
+  ): Promise<KubeObject> {
     return this.#write(() => ({
       method: 'POST',
       path: creationPath(resource, object.metadata.namespace),

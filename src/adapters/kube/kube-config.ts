@@ -1,9 +1,10 @@
 // Where the API server is and who we are to it: kubeconfig or the files of a pod, read by the Kubernetes client library. Opens no connection.
-import { bufferFromFileOrString } from '@kubernetes/client-node';
-import type { KubeConfig, User } from '@kubernetes/client-node';
+import { bufferFromFileOrString, KubeConfig } from '@kubernetes/client-node';
+import type { User } from '@kubernetes/client-node';
+import { delimiter } from 'node:path';
 
 /**
- * "Default": $KUBECONFIG, ~/.kube/config, or the pod's own account, as kubectl. "Cluster": the pod's own account; `pathPrefix` stands before its paths
+ * "Default": the files of $KUBECONFIG, ~/.kube/config, or the pod's own account, as kubectl. "Cluster": the pod's own account; `pathPrefix` stands before its paths
  * (a host's root mounted elsewhere). "File": one kubeconfig. "Text": a kubeconfig as YAML or JSON.
  */
 export type KubeConfigSource =
@@ -26,9 +27,7 @@ export function loadKubeConfig<T extends KubeConfig>(config: T, source: KubeConf
 function load(config: KubeConfig, source: KubeConfigSource): void {
   switch (source.from) {
     case 'Default':
-      config.loadFromDefault();
-      if (isGuess(config))
-        throw new Error('there is no kubeconfig: KUBECONFIG is not set, and ~/.kube/config is not there');
+      loadDefault(config, process.env['KUBECONFIG'] ?? '');
       return;
     case 'Cluster':
       if ((process.env['KUBERNETES_SERVICE_HOST'] ?? '') === '')
@@ -41,6 +40,49 @@ function load(config: KubeConfig, source: KubeConfigSource): void {
     case 'Text':
       config.loadFromString(source.text);
   }
+}
+
+function loadDefault(config: KubeConfig, listed: string): void {
+  if (listed !== '') {
+    loadListed(config, listed);
+    return;
+  }
+  config.loadFromDefault();
+  if (isGuess(config))
+    throw new Error('there is no kubeconfig: KUBECONFIG is not set, and ~/.kube/config is not there');
+}
+
+/**
+ * As kubectl (k8s.io/client-go tools/clientcmd/loader.go): the first file to name a cluster, user, context or current context wins, files that are not there
+ * are passed over. The library's own merge refuses names that come twice, and lets the last current context win.
+ */
+function loadListed(config: KubeConfig, listed: string): void {
+  const files = listed.split(delimiter).flatMap((path) => (path === '' ? [] : (loadIfThere(path) ?? [])));
+  if (files.length === 0)
+    throw new Error(`there is no kubeconfig: KUBECONFIG names no file that is there (${listed})`);
+  config.loadFromOptions({
+    clusters: firstOfEachName(files.flatMap(({ clusters }) => clusters)),
+    users: firstOfEachName(files.flatMap(({ users }) => users)),
+    contexts: firstOfEachName(files.flatMap(({ contexts }) => contexts)),
+    // The library leaves it undefined where the file has none.
+    currentContext: files.map((file): string | undefined => file.currentContext).find(Boolean) ?? '',
+  });
+}
+
+/** null: there is no such file. */
+function loadIfThere(path: string): KubeConfig | null {
+  const file = new KubeConfig();
+  try {
+    file.loadFromFile(path);
+    return file;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function firstOfEachName<T extends { readonly name: string }>(entries: readonly T[]): T[] {
+  return entries.filter(({ name }, index) => entries.findIndex((one) => one.name === name) === index);
 }
 
 /** Where it finds nothing the library goes on with a server that nobody named. Source: its loadFromDefault. */

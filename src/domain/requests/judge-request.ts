@@ -11,7 +11,13 @@ import {
   WITHDRAW_GRACE_MS,
   type RequestFacts,
 } from './request-facts.ts';
-import { finishedStatus, refusedStatus, runningStatus, waitingStatus } from './request-status.ts';
+import {
+  finishedStatus,
+  heldUpStatus,
+  refusedStatus,
+  runningStatus,
+  waitingStatus,
+} from './request-status.ts';
 import { startTimeOf, takeOver } from './take-over-result.ts';
 import {
   deadlineExceeded,
@@ -26,6 +32,8 @@ export const POSITION_MS = 10_000;
 /** While an order is withdrawn, or archives are deleted. */
 const HANDOVER_MS = 2_000;
 const DELETION_MS = 60_000;
+/** Archives are deleted within seconds: a request that waits longer for it is told of, milliseconds. */
+const DELETION_PATIENCE_MS = 60_000;
 /** A silent node has so long beyond the time-outs of its containers, milliseconds. */
 const SILENT_GRACE_MS = 60_000;
 /** An agent that answers may wait for another dump, and may try twice: it is given up only after so many times as long. */
@@ -57,7 +65,12 @@ export interface RequestDecision {
   readonly lookAgainMs: number | null;
 }
 
-const NOTHING: RequestDecision = { status: null, finalizer: 'Keep', remove: false, lookAgainMs: null };
+const NOTHING: RequestDecision = {
+  status: null,
+  finalizer: 'Keep',
+  remove: false,
+  lookAgainMs: null,
+};
 
 export function judgeRequest(facts: RequestFacts, world: RequestWorld): RequestDecision {
   switch (stageOf(facts)) {
@@ -225,10 +238,7 @@ function withUnknown(
 function judgeFinished(facts: RequestFacts, world: RequestWorld): RequestDecision {
   const { nowMs, removal } = world;
   const isHeld = hasCleanup(facts);
-  if (facts.deleting) {
-    if (!isHeld) return NOTHING;
-    return mayGo(facts, world) ? { ...NOTHING, finalizer: 'Drop' } : { ...NOTHING, lookAgainMs: DELETION_MS };
-  }
+  if (facts.deleting) return isHeld ? judgeDeletion(facts, world) : NOTHING;
   const leftMs = removedAtMs(facts) - nowMs;
   if (leftMs <= 0) return { ...NOTHING, finalizer: isHeld ? 'Drop' : 'Keep', remove: true };
   return {
@@ -236,6 +246,14 @@ function judgeFinished(facts: RequestFacts, world: RequestWorld): RequestDecisio
     finalizer: isHeld && removal ? 'Drop' : 'Keep',
     lookAgainMs: Math.min(leftMs, LONGEST_WAIT_MS),
   };
+}
+
+function judgeDeletion(facts: RequestFacts, world: RequestWorld): RequestDecision {
+  if (mayGo(facts, world)) return { ...NOTHING, finalizer: 'Drop' };
+  const { nowMs } = world;
+  const leftMs = facts.deletedAtMs + DELETION_PATIENCE_MS - nowMs;
+  if (leftMs > 0) return { ...NOTHING, lookAgainMs: leftMs };
+  return { ...NOTHING, status: heldUpStatus(facts, nowMs), lookAgainMs: DELETION_MS };
 }
 
 /** Its archives are gone, kept by a pin, out of reach with their node, or never were. */

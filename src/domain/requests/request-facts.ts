@@ -21,6 +21,8 @@ export interface RequestFacts {
   readonly generation: number;
   readonly createdAtMs: number;
   readonly deleting: boolean;
+  /** When its deletion was asked for, milliseconds since 1970; 0: it was not. */
+  readonly deletedAtMs: number;
   readonly finalizers: readonly string[];
   /** By its label; null: none. */
   readonly policyName: string | null;
@@ -43,8 +45,9 @@ export function readRequestFacts(object: KubeObject): RequestFacts {
     name: metadata.name,
     uid: metadata.uid ?? '',
     generation: metadata.generation ?? 0,
-    createdAtMs: Date.parse(metadata.creationTimestamp ?? '') || 0,
+    createdAtMs: timeOf(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
+    deletedAtMs: timeOf(metadata.deletionTimestamp),
     finalizers: metadata.finalizers ?? [],
     policyName: labelOf(object, POLICY_LABEL),
     trigger: labelOf(object, TRIGGER_LABEL),
@@ -52,6 +55,11 @@ export function readRequestFacts(object: KubeObject): RequestFacts {
     specProblem: read.ok ? '' : read.problems.map(printFieldProblem).join('; '),
     status: readCheckpointRequestStatus(object),
   };
+}
+
+/** 0: it is none. */
+function timeOf(text = ''): number {
+  return Date.parse(text) || 0;
 }
 
 function labelOf({ metadata }: KubeObject, label: string): string | null {

@@ -30,17 +30,29 @@ export function rankWaiting<T extends Queued>(waiting: readonly T[], ordered: re
 
 export interface PolicyQueue {
   /** Of the policy that wait, on all nodes. */
-  readonly waiting: readonly (Queued & { readonly nodeHasRoom: boolean })[];
-  /** Of the policy that are ordered, on all nodes. */
-  readonly ordered: number;
+  readonly waiting: readonly (Queued & { readonly nodeName: string; readonly nodeHasRoom: boolean })[];
+  /** The node of each that is ordered of the policy. */
+  readonly ordered: readonly string[];
   readonly maxConcurrent: number;
 }
 
-/** UIDs of those that the policy lets in now: the oldest whose node has room. */
+/**
+ * UIDs of those that the policy lets in now, of those whose node has room: in turns of the nodes, as each takes one checkpoint at a time. The node with
+ * the fewest orders of the policy comes first, of several the one whose request is older.
+ */
 export function letInByPolicy({ waiting, ordered, maxConcurrent }: PolicyQueue): ReadonlySet<string> {
-  const room = Math.max(0, maxConcurrent - ordered);
+  const room = Math.max(0, maxConcurrent - ordered.length);
+  if (room === 0) return new Set();
+  const held = countBy(ordered);
   const next = waiting.filter(({ nodeHasRoom }) => nodeHasRoom).toSorted(byAge);
-  return new Set(next.slice(0, room).map(({ uid }) => uid));
+  const turns = next.map((request) => {
+    const turn = held.get(request.nodeName) ?? 0;
+    held.set(request.nodeName, turn + 1);
+    return { request, turn };
+  });
+  // The sort is stable: by age within a turn.
+  turns.sort((one, other) => one.turn - other.turn);
+  return new Set(turns.slice(0, room).map(({ request }) => request.uid));
 }
 
 /** As it is up to 10; further off to the nearest 10, 100, 1000: the middle of a long queue need not be rewritten each time that its head moves. */

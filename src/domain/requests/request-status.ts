@@ -1,6 +1,7 @@
 // The status of a request in each of its states: conditions, summary, times. Pure; decides nothing.
 import type { CheckpointRequestStatus, ContainerResult } from '../../api/checkpoint-request.ts';
 import { carryTransitionTimes, type Condition } from '../../api/condition.ts';
+import { CLEANUP_FINALIZER } from '../../api/names.ts';
 import { isReasonCode, REASONS, type ReasonCode } from '../../api/reasons.ts';
 import { shownPosition } from './request-queue.ts';
 import { rfc3339, stageOf, type RequestFacts } from './request-facts.ts';
@@ -61,6 +62,7 @@ export function finishedStatus(facts: Facts, result: TakenOver, nowMs: number): 
     ...placeOf(facts),
     ...(startTime !== null && { startTime }),
     completionTime: result.completionTime,
+    ...(!isComplete && { hint: hintOf(first) }),
     ...(result.durationSeconds !== null && { durationSeconds: result.durationSeconds }),
     ...(result.containers.length > 0 && { containers: [...result.containers] }),
   };
@@ -74,7 +76,7 @@ export function refusedStatus(
   { place = null, containers = [] }: { place?: Place | null; containers?: readonly ContainerResult[] } = {},
 ): CheckpointRequestStatus {
   const isNew = stageOf(facts) === 'New';
-  const said = bounded(`${message}. ${REASONS[reason].remedy}`);
+  const said = bounded(message);
   const accepted: Wanted = isNew ? { type: 'Accepted', status: 'False', reason, message: said } : ACCEPTED;
   const { startTime } = facts.status;
   return {
@@ -84,8 +86,28 @@ export function refusedStatus(
     ...place,
     ...(startTime !== undefined && { startTime }),
     completionTime: rfc3339(nowMs),
+    hint: REASONS[reason].remedy,
     ...(containers.length > 0 && { containers: [...containers] }),
   };
+}
+
+/** Finished and deleted, and still there: why, and how it goes. In the status, as a namespace that is being deleted takes no events. */
+export function heldUpStatus(
+  facts: Facts & Pick<RequestFacts, 'namespace' | 'name' | 'finalizers'>,
+  nowMs: number,
+): CheckpointRequestStatus {
+  const { namespace, name, finalizers, generation, status } = facts;
+  const others = finalizers.filter((finalizer) => finalizer !== CLEANUP_FINALIZER);
+  const patch = JSON.stringify({ metadata: { finalizers: others } });
+  const message = `the deletion waits for the node ${status.nodeName ?? ''} to delete the archives: bring the node back, delete the Node object if it never returns, or leave the archives there: kubectl patch checkpointrequest ${name} -n ${namespace} --type=merge -p '${patch}'`;
+  const waits = {
+    ...reconciling('ArchiveDeletionWaits', bounded(message)),
+    observedGeneration: generation,
+    lastTransitionTime: rfc3339(nowMs),
+  };
+  const before = status.conditions ?? [];
+  const known = before.find(({ type, reason }) => type === waits.type && reason === waits.reason);
+  return { ...status, conditions: [...before.filter(({ type }) => type !== waits.type), known ?? waits] };
 }
 
 const ACCEPTED: Wanted = {
@@ -115,8 +137,16 @@ function failureOf(
   if (first === undefined) return failure('Unclassified', 'the node reports the end without a container');
   const { name, reason = 'Unclassified', message = '', result } = first;
   const count = all.length === 1 ? '' : ` (${failed.length} of ${all.length} containers)`;
-  const known = isReasonCode(reason) ? reason : 'Unclassified';
-  return failure(known, bounded(`${name}: ${message === '' ? result : message}${count}`));
+  return failure(reasonOf(reason), bounded(`${name}: ${message === '' ? result : message}${count}`));
+}
+
+function reasonOf(text: string): ReasonCode {
+  return isReasonCode(text) ? text : 'Unclassified';
+}
+
+/** undefined: no container was told of. */
+function hintOf({ hint, reason = '' }: Partial<ContainerResult> = {}): string {
+  return hint ?? REASONS[reasonOf(reason)].remedy;
 }
 
 function failure(reason: ReasonCode, message: string): Wanted[] {

@@ -90,12 +90,14 @@ export function rollUpPolicy(input: PolicyStatusInput): CheckpointPolicyStatus {
 function stateOf(node: PolicyNode, { verdict, planWritten }: PolicyStatusInput): NodeState {
   const { ready, agentMissing, report } = node;
   if (!ready) return { kind: 'Unreachable' };
-  const plannedGeneration = verdict.planned?.generation ?? 0;
-  if (report !== null && planWritten && report.observedGeneration >= plannedGeneration)
-    return stateOfReport(report);
+  if (report !== null && planWritten && isOfPlan(report, verdict)) return stateOfReport(report);
   if (agentMissing !== null) return { kind: 'Failing', reason: 'AgentMissing', message: agentMissing };
   // The agent has read the plan and names no pod of this policy: the pod that was seen has gone.
   return { kind: planWritten && report === null && node.seenPlan ? 'Gone' : 'Pending' };
+}
+
+function isOfPlan({ observedGeneration }: PolicyReport, { planned }: PolicyStatusInput['verdict']): boolean {
+  return observedGeneration >= (planned?.generation ?? 0);
 }
 
 function stateOfReport({ state, reason, message }: PolicyReport): NodeState {

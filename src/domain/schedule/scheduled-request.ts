@@ -99,9 +99,7 @@ function resultOf(object: KubeObject, spec: Partial<CheckpointRequestSpec>): Req
   const end = conditions.find(isEnd);
   if (end === undefined) return null;
   const bad = containers.filter(({ result }) => result !== 'Succeeded');
-  // Refused before any container was looked at.
-  const refused = end.type === 'Failed' && containers.length === 0 ? (spec.containerNames?.length ?? 1) : 0;
-  const failed = bad.length + refused;
+  const failed = bad.length + (containers.length === 0 ? refusedCount(end, spec) : 0);
   const failure = failed === 0 ? null : failureText(spec.podName ?? '', bad[0] ?? null, end);
   return {
     succeeded: containers.length - bad.length,
@@ -109,6 +107,11 @@ function resultOf(object: KubeObject, spec: Partial<CheckpointRequestSpec>): Req
     completedAt: completionTime ?? null,
     failure,
   };
+}
+
+/** Of containers, where the request failed before any was looked at. */
+function refusedCount({ type }: Condition, { containerNames }: Partial<CheckpointRequestSpec>): number {
+  return type === 'Failed' ? (containerNames?.length ?? 1) : 0;
 }
 
 function isEnd({ type, status }: Condition): boolean {

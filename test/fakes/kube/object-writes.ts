@@ -1,7 +1,7 @@
 // What a write does to an object of the fake API server: metadata that the server keeps, status apart from the rest, generation, finalizers, owners of fields,
 // admission. Everything happens at once or throws; faults, access and time-outs are elsewhere.
 import { apiVersionOf, objectKey } from '../../../src/api/kube-object.ts';
-import type { KubeObject, KubeResource, ObjectRef } from '../../../src/api/kube-object.ts';
+import type { KubeObject, KubeResource, ObjectRef, UnnamedKubeObject } from '../../../src/api/kube-object.ts';
 import type { Clock } from '../../../src/ports/clock.ts';
 import { KubeApiError } from '../../../src/ports/kube-api.ts';
 import type { ApplyOptions, DeleteOptions, PatchOptions } from '../../../src/ports/kube-api.ts';
@@ -61,15 +61,36 @@ const KEPT_METADATA = [
   'managedFields',
 ];
 
+/** Source: k8s.io/apiserver pkg/storage/names, k8s.io/apimachinery pkg/util/rand. */
+const MADE_NAME = { start: 58, letters: 'bcdfghjklmnpqrstvwxz2456789', count: 5 };
+
 export class ObjectWrites {
   readonly hooks = new Set<AdmissionHook>();
   readonly #store: ObjectStore;
   readonly #clock: Clock;
   #uids = 0;
+  #names = 0;
 
   constructor(store: ObjectStore, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
+  }
+
+  /** With the name that the server makes for an object without one; the first ends in "bbbbb". */
+  named(resource: KubeResource, object: KubeObject | UnnamedKubeObject): KubeObject {
+    const { name = '', generateName = '' } = object.metadata;
+    if (name !== '') return { ...object, metadata: { ...object.metadata, name } };
+    if (generateName === '')
+      throw refused.invalid(resource, '', 'metadata.name: Required value: name or generateName is required');
+    const { start, letters, count } = MADE_NAME;
+    const end = Array.from({ length: count }, (_, place) =>
+      letters.charAt(Math.floor(this.#names / letters.length ** (count - 1 - place)) % letters.length),
+    );
+    this.#names += 1;
+    return {
+      ...object,
+      metadata: { ...object.metadata, name: `${generateName.slice(0, start)}${end.join('')}` },
+    };
   }
 
   create(kind: FakeKind, user: string, object: KubeObject): KubeObject {

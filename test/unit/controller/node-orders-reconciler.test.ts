@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { hashOf } from '../../../src/agent/cluster/trigger-source.ts';
-import { CHECKPOINT_NODES, CHECKPOINT_REQUESTS } from '../../../src/api/kube-resources.ts';
+import {
+  CHECKPOINT_NODES,
+  CHECKPOINT_POLICIES,
+  CHECKPOINT_REQUESTS,
+} from '../../../src/api/kube-resources.ts';
 import { RequestHarness } from './request-harness.ts';
 
 let world: RequestHarness | null = null;
@@ -21,6 +25,13 @@ afterEach(async () => {
   last.check();
 });
 
+const aFailure = {
+  type: 'Failed',
+  status: 'True',
+  reason: 'NoSpace',
+  message: '',
+  lastTransitionTime: '2026-11-23T10:00:00Z',
+};
 const ofPolicy = { labels: { 'ghostlimit.dev/policy': 'p' } };
 const aPolicy = (maxConcurrent: number) => ({
   targets: [{ name: 'all', selector: {} }],
@@ -138,8 +149,91 @@ describe('maxConcurrent of a policy', () => {
     for (const name of ['a', 'b', 'c']) await harness.ask(name, { podName: 'web-1' }, ofPolicy);
     expect(harness.orders()).toEqual(['a']);
     await harness.fixture.policy('p', aPolicy(2));
-    await harness.time.advance(6_000);
+    await harness.time.advance(200);
     expect(harness.orders()).toEqual(['a', 'b']);
+  });
+
+  /** One request of the policy on each of `count` nodes: r1 on n1, r2 on n2 ... */
+  const onNodes = async (harness: RequestHarness, count: number): Promise<void> => {
+    for (let index = 1; index <= count; index += 1) {
+      if (index > 1) harness.node(`n${index}`);
+      harness.pod(`pod-${index}`, { nodeName: `n${index}` });
+      await harness.ask(`r${index}`, { podName: `pod-${index}` }, ofPolicy);
+      await harness.time.advance(1_000);
+    }
+  };
+  const ordered = (harness: RequestHarness, count: number): string[] =>
+    Array.from({ length: count }, (_, index) => harness.orders(`n${index + 1}`)).flat();
+
+  test('that is raised wakes the nodes whose turn it is, and no others', async () => {
+    const harness = await aWorld();
+    await harness.fixture.policy('p', aPolicy(1));
+    await onNodes(harness, 6);
+    expect(ordered(harness, 6)).toEqual(['r1']);
+    const writes = harness.writes('checkpointnodes');
+    await harness.fixture.policy('p', aPolicy(3));
+    await harness.time.advance(100);
+    expect(ordered(harness, 6)).toEqual(['r1', 'r2', 'r3']);
+    expect(harness.writes('checkpointnodes') - writes).toBe(2);
+  });
+
+  test.each<[string, (harness: RequestHarness) => Promise<unknown>]>([
+    ['one finishes elsewhere', (harness) => harness.finishes('r1', undefined, 'n1')],
+    ['one is deleted elsewhere', (harness) => harness.remove('r1')],
+    [
+      'the object of a node goes, with its orders',
+      (harness) => harness.kube.direct.delete(CHECKPOINT_NODES, { name: 'n1' }),
+    ],
+    [
+      'somebody writes that one has failed',
+      async (harness) => {
+        await harness.kube.direct.mergePatch(
+          CHECKPOINT_REQUESTS,
+          { namespace: 'shop', name: 'r1' },
+          { status: { conditions: [aFailure] } },
+          { fieldManager: 'kubectl-edit', subresource: 'status' },
+        );
+      },
+    ],
+    [
+      'the policy goes, and five is what counts',
+      (harness) => harness.kube.direct.delete(CHECKPOINT_POLICIES, { namespace: 'shop', name: 'p' }),
+    ],
+  ])('the next one comes at once when %s', async (_, change) => {
+    const harness = await aWorld();
+    await harness.fixture.policy('p', aPolicy(1));
+    await onNodes(harness, 2);
+    expect(harness.orders('n2')).toEqual([]);
+    await change(harness);
+    await harness.time.advance(200);
+    expect(harness.orders('n2')).toEqual(['r2']);
+  });
+
+  test('a node that becomes full gives its turn to another', async () => {
+    const harness = await aWorld();
+    await harness.fixture.policy('p', aPolicy(1));
+    await Promise.all(Array.from({ length: 32 }, (_, index) => harness.create(`free-${index}`)));
+    await harness.time.advance(500);
+    await onNodes(harness, 2);
+    expect([harness.orders('n1').length, harness.orders('n2')]).toEqual([32, ['r2']]);
+    const [first = ''] = harness.orders('n1');
+    await harness.finishes('r2', undefined, 'n2');
+    await harness.finishes(first);
+    expect(harness.orders('n1').at(-1)).toBe('r1');
+  });
+
+  test('fills several nodes before it gives one of them a second', async () => {
+    const harness = await aWorld();
+    harness.node('n2');
+    harness.pod('web-2', { nodeName: 'n2' });
+    await harness.fixture.policy('p', aPolicy(2));
+    await harness.stop();
+    for (const name of ['a', 'b', 'c']) await harness.create(name, { podName: 'web-1' }, ofPolicy);
+    await harness.time.advance(2_000);
+    await harness.create('d', { podName: 'web-2' }, ofPolicy);
+    await harness.start();
+    await harness.time.advance(500);
+    expect([harness.orders('n1'), harness.orders('n2')]).toEqual([['a'], ['d']]);
   });
 
   test('is 5 where the policy is gone, and nothing for others', async () => {

@@ -326,6 +326,43 @@ describe('a request that its user deletes', () => {
     expect(harness.spec().deletions).toEqual([]);
   });
 
+  test('and whose node does not come: says after a minute on which it waits, and the ways out', async () => {
+    const harness = await aWorld();
+    await harness.ask('r1');
+    await harness.finishes('r1');
+    await harness.kube.direct.mergePatch(
+      CHECKPOINT_REQUESTS,
+      { namespace: 'shop', name: 'r1' },
+      { metadata: { finalizers: ['example.com/other', FINALIZER] } },
+      { fieldManager: 'kubectl-edit' },
+    );
+    await harness.remove('r1');
+    await harness.time.advance(58_000);
+    expect(types(harness, 'r1')).toEqual(['Accepted=True', 'Complete=True']);
+    const before = harness.notes();
+    await harness.time.advance(5_000);
+    const message =
+      'the deletion waits for the node n1 to delete the archives: bring the node back, delete the Node object if it never returns, or leave the archives there: kubectl patch checkpointrequest r1 -n shop --type=merge -p \'{"metadata":{"finalizers":["example.com/other"]}}\'';
+    expect(harness.status('r1').conditions?.at(-1)).toMatchObject({
+      type: 'Reconciling',
+      status: 'True',
+      reason: 'ArchiveDeletionWaits',
+      message,
+    });
+    expect(harness.verdict('r1')).toBe('Complete');
+    const told = [...before, `CheckpointRequest r1: Warning ArchiveDeletionWaits: ${message}`];
+    expect(harness.notes().sort()).toEqual(told.sort());
+    const writes = harness.writes('checkpointrequests');
+    await harness.stop();
+    await harness.start();
+    await harness.time.advance(3 * 3_600_000);
+    expect(harness.notes().sort()).toEqual(told);
+    expect(harness.writes('checkpointrequests')).toBe(writes);
+    const requestUID = harness.uid('r1');
+    await harness.say({ deletions: [{ requestUID, state: 'Deleted' }] });
+    expect(harness.request('r1')?.metadata.finalizers).toEqual(['example.com/other']);
+  });
+
   test('goes when a pin keeps its archive', async () => {
     const harness = await aWorld();
     await harness.ask('r1');

@@ -212,6 +212,22 @@ describe('a round', () => {
     expect(request?.spec).not.toHaveProperty('containerNames');
   });
 
+  test('larger than what is asked for at a time begins on all nodes', async () => {
+    const world = await Scheduled.with(scheduled());
+    for (let index = 0; index < 100; index += 1) world.fixture.pod(`a-${index}`, 'n1');
+    for (let index = 0; index < 10; index += 1) world.fixture.pod(`b-${index}`, 'n2');
+    for (let index = 0; index < 20; index += 1) world.fixture.pod(`c-${index}`, 'n3');
+    await world.pass(10);
+    await world.turn();
+    // The fake counts UIDs up.
+    const made = world.requests
+      .toSorted((one, other) => ((one.metadata.uid ?? '') < (other.metadata.uid ?? '') ? -1 : 1))
+      .map(({ spec }) => (spec as { readonly podName: string }).podName);
+    expect(made.slice(0, 6)).toEqual(['a-0', 'b-0', 'c-0', 'a-1', 'b-1', 'c-1']);
+    const counts = ['a', 'b', 'c'].map((start) => made.filter((name) => name.startsWith(start)).length);
+    expect(counts).toEqual([70, 10, 20]);
+  });
+
   test('takes the containers that the targets name, of pods by selector and by workload', async () => {
     const targets = [
       { name: 'db', selector: { matchLabels: { app: 'db' } }, containerNames: ['app'] },

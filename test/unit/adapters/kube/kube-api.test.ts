@@ -312,6 +312,95 @@ describe('who we are', () => {
   });
 });
 
+describe('several files in KUBECONFIG, as kubectl merges them', () => {
+  const saved = process.env['KUBECONFIG'];
+  afterEach(() => {
+    if (saved === undefined) delete process.env['KUBECONFIG'];
+    else process.env['KUBECONFIG'] = saved;
+  });
+
+  const put = async (name: string, config: object): Promise<string> => {
+    const path = join(folder, name);
+    await writeFile(path, JSON.stringify(config));
+    return path;
+  };
+  const cluster = (name: string, url = server.url) => ({
+    name,
+    cluster: { server: url, 'certificate-authority': 'ca.crt' },
+  });
+  const context = (name: string, cluster: string, user: string, namespace = '') => ({
+    name,
+    context: { cluster, user, ...(namespace !== '' && { namespace }) },
+  });
+  const use = (...paths: string[]): void => {
+    process.env['KUBECONFIG'] = paths.join(':');
+  };
+  beforeEach(async () => {
+    await startServer();
+    await writeFile(join(folder, 'ca.crt'), certificate.cert);
+  });
+
+  test('a context of one goes with cluster and user of others; paths count from their own file', async () => {
+    await mkdir(join(folder, 'lab'), { recursive: true });
+    await writeFile(join(folder, 'lab', 'lab.crt'), certificate.cert);
+    const lab = { name: 'c', cluster: { server: server.url, 'certificate-authority': 'lab.crt' } };
+    use(
+      await put('contexts', { contexts: [context('x', 'c', 'u', 'shop')], 'current-context': 'x' }),
+      await put('lab/clusters', { clusters: [lab] }),
+      await put('users', { users: [{ name: 'u', user: { token: 'of-another-file' } }] }),
+    );
+    const api = open({ from: 'Default' });
+    await api.get(CONFIG_MAPS, REF);
+    expect(server.requests[0]?.headers.authorization).toBe('Bearer of-another-file');
+    expect(api.namespace).toBe('shop');
+  });
+
+  test('the first one to name a cluster, a user, a context or the current context wins', async () => {
+    const first = {
+      clusters: [cluster('c')],
+      users: [{ name: 'u', user: { token: 'first' } }],
+      contexts: [context('x', 'c', 'u', 'one')],
+      'current-context': 'x',
+    };
+    const second = {
+      clusters: [cluster('c', 'https://127.0.0.1:1')],
+      users: [{ name: 'u', user: { token: 'second' } }],
+      contexts: [context('x', 'c', 'u', 'two'), context('y', 'c', 'u', 'three')],
+      'current-context': 'y',
+    };
+    use(await put('1', first), await put('2', second));
+    const api = open({ from: 'Default' });
+    await api.get(CONFIG_MAPS, REF);
+    expect(server.requests[0]?.headers.authorization).toBe('Bearer first');
+    expect(api.namespace).toBe('one');
+    expect(open({ from: 'Default', context: 'y' }).namespace).toBe('three');
+  });
+
+  test('empty places and files that are not there are passed over', async () => {
+    const config = {
+      clusters: [cluster('c')],
+      users: [{ name: 'u', user: { token: 'secret' } }],
+      contexts: [context('x', 'c', 'u', 'shop')],
+      'current-context': 'x',
+    };
+    use('', join(folder, 'nothing'), await put('only', config), '');
+    expect(open({ from: 'Default' }).namespace).toBe('shop');
+  });
+
+  test('none of them is there', () => {
+    use('/nonexistent/1', '/nonexistent/2');
+    expect(() => open({ from: 'Default' })).toThrow(
+      'there is no kubeconfig: KUBECONFIG names no file that is there (/nonexistent/1:/nonexistent/2)',
+    );
+  });
+
+  test('one that makes no sense is named', async () => {
+    const path = await put('bad', { clusters: [{ name: 'c' }] });
+    use('/nonexistent/1', path);
+    expect(() => open({ from: 'Default' })).toThrow(`${path}: clusters[0].cluster is missing`);
+  });
+});
+
 describe('in a pod', () => {
   const saved = {
     host: process.env['KUBERNETES_SERVICE_HOST'],

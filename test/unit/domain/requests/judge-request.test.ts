@@ -1,15 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import type { CheckpointRequestStatus, ContainerResult } from '../../../../src/api/checkpoint-request.ts';
+import { REASONS } from '../../../../src/api/reasons.ts';
 import { judgeRequest, type RequestWorld } from '../../../../src/domain/requests/judge-request.ts';
 import { stageOf, type RequestFacts } from '../../../../src/domain/requests/request-facts.ts';
-import { aNodeWord, aRequest, aWorld, FINALIZER } from './a-request.ts';
+import { aNodeWord, aRequest, aWorld, CREATED_MS, FINALIZER } from './a-request.ts';
 
 const gone = { name: 'n1', exists: false, reported: false, agentLive: false };
 const silent = { name: 'n1', exists: true, reported: true, agentLive: false };
 const success = { name: 'app', result: 'Succeeded', attempts: 1 } as const;
 const finished = aNodeWord('Finished', { containers: [success], startTime: '2026-11-23T10:00:05Z' });
+const failed = { name: 'side', result: 'Failed', reason: 'NoSpace', message: 'full', attempts: 1 } as const;
 const bare = { finalizers: [] };
-const deleting = { deleting: true };
+const deleting = { deleting: true, deletedAtMs: CREATED_MS };
 
 /** "Failed PodNotFound, Drop, remove, again in 5 s"; "-": the status stays. */
 function said(facts: RequestFacts, world: RequestWorld): string {
@@ -18,11 +21,17 @@ function said(facts: RequestFacts, world: RequestWorld): string {
   return [
     status === null
       ? '-'
-      : [status.summary ?? '', ...(failed === undefined ? [] : [failed.reason])].join(' '),
+      : isHeldUp(status)
+        ? 'held up'
+        : [status.summary ?? '', ...(failed === undefined ? [] : [failed.reason])].join(' '),
     ...(finalizer === 'Keep' ? [] : [finalizer]),
     ...(remove ? ['remove'] : []),
     ...(lookAgainMs === null ? [] : [`again in ${(lookAgainMs / 1000).toString()} s`]),
   ].join(', ');
+}
+
+function isHeldUp({ conditions = [] }: CheckpointRequestStatus): boolean {
+  return conditions.some(({ type, reason }) => type === 'Reconciling' && reason === 'ArchiveDeletionWaits');
 }
 
 describe('a request is judged', () => {
@@ -189,12 +198,24 @@ describe('a request is judged', () => {
       '-, remove',
     ],
     ['finished, removal', aRequest('Complete'), aWorld(90, { removal: true }), '-, Drop, again in 3600 s'],
-    ['finished, deleted', aRequest('Complete', {}, deleting), aWorld(9), '-, again in 60 s'],
+    ['finished, deleted', aRequest('Complete', {}, deleting), aWorld(9), '-, again in 51 s'],
     [
       'finished, deletion failed',
       aRequest('Complete', {}, deleting),
       aWorld(9, { deletion: 'Failed' }),
-      '-, again in 60 s',
+      '-, again in 51 s',
+    ],
+    [
+      'finished, deleted a minute ago',
+      aRequest('Complete', {}, deleting),
+      aWorld(60),
+      'held up, again in 60 s',
+    ],
+    [
+      'finished, deleted a minute ago, archives gone',
+      aRequest('Complete', {}, deleting),
+      aWorld(60, { deletion: 'Deleted' }),
+      '-, Drop',
     ],
     [
       'finished, archives gone',
@@ -244,7 +265,10 @@ test('what is finished stays as it is, whatever the world says', () => {
       (state, { seconds, state: word, deletes, ...more }) => {
         const report = word === null ? null : aNodeWord(word);
         const facts = aRequest(state, {}, { deleting: deletes });
-        expect(judgeRequest(facts, aWorld(seconds, { ...more, report })).status).toBeNull();
+        const { status } = judgeRequest(facts, aWorld(seconds, { ...more, report }));
+        // Of a deletion that is held up one condition more tells.
+        const conditions = status?.conditions?.filter(({ type }) => type !== 'Reconciling');
+        expect([null, facts.status]).toContainEqual(status === null ? null : { ...status, conditions });
       },
     ),
   );
@@ -282,7 +306,23 @@ test('a refusal says what is wrong, with names, and what to do', () => {
     type: 'Failed',
     reason: 'ContainerNotFound',
     observedGeneration: 1,
-    message:
-      'the pod web-1 has no container x; it has app, side, init. Name containers of the pod, or none for all of them.',
+    message: 'the pod web-1 has no container x; it has app, side, init',
   });
+  expect(status?.hint).toBe('Name containers of the pod, or none for all of them.');
+});
+
+test.each<[string, ContainerResult[], string | undefined]>([
+  ['that of the container', [{ ...failed, hint: 'delete some images' }], 'delete some images'],
+  ['that of the reason', [failed], REASONS.NoSpace.remedy],
+  [
+    'that of the first that failed',
+    [success, { ...failed, hint: 'one' }, { ...failed, name: 'last', hint: 'two' }],
+    'one',
+  ],
+  ['that of Unclassified for no word at all', [], REASONS.Unclassified.remedy],
+  ['none where all went well', [success], undefined],
+])('what to do when it failed: %s', (_name, containers, hint) => {
+  const world = aWorld(9, { ordered: true, report: aNodeWord('Finished', { containers }) });
+  const { status } = judgeRequest(aRequest('Running'), world);
+  expect(status?.hint).toBe(hint);
 });

@@ -112,7 +112,12 @@ describe('the turns', () => {
 
 describe('a policy', () => {
   const queue = (words: string, full = '') =>
-    waiting(words).map((request) => ({ ...request, nodeHasRoom: !full.split(' ').includes(request.uid) }));
+    waiting(words).map((request) => ({
+      ...request,
+      nodeName: `node-of-${request.uid}`,
+      nodeHasRoom: !full.split(' ').includes(request.uid),
+    }));
+  const elsewhere = (count: number) => Array.from({ length: count }, (_, index) => `other-${index}`);
 
   test.each([
     ['a3 a1 a2', '', 0, 2, 'a1 a2'],
@@ -122,7 +127,34 @@ describe('a policy', () => {
     ['a3 a1 a2', 'a1', 0, 1, 'a2'],
   ])('of [%s], [%s] without room, with %i ordered of %i lets in [%s]', (...row) => {
     const [words, full, ordered, most, expected] = row;
-    const letIn = letInByPolicy({ waiting: queue(words, full), ordered, maxConcurrent: most });
+    const letIn = letInByPolicy({
+      waiting: queue(words, full),
+      ordered: elsewhere(ordered),
+      maxConcurrent: most,
+    });
+    expect([...letIn].sort().join(' ')).toBe(expected);
+  });
+
+  test.each([
+    ['one of each node, the oldest first', 'x:a1 x:a2 x:a3 y:a4 z:a5', '', 3, 'a1 a4 a5'],
+    ['then the second of a node', 'x:a1 x:a2 y:a3', '', 3, 'a1 a2 a3'],
+    ['a node that has one already comes later', 'x:a1 y:a2', 'x', 2, 'a2'],
+    ['as late as it has orders', 'x:a1 y:a2 y:a3 y:a4', 'x x x', 6, 'a2 a3 a4'],
+    ['by age where all have as many', 'x:a1 y:a2', 'x y', 3, 'a1'],
+  ])('lets in, in turns of the nodes: %s', (...row) => {
+    const [, words, ordered, maxConcurrent, expected] = row;
+    const placed = words.split(' ').map((word) => word.split(':') as [string, string]);
+    const nodes = new Map(placed.map(([nodeName, uid]) => [uid, nodeName]));
+    const requests = waiting(placed.map(([, uid]) => uid).join(' ')).map((request) => ({
+      ...request,
+      nodeName: nodes.get(request.uid) ?? '',
+      nodeHasRoom: true,
+    }));
+    const letIn = letInByPolicy({
+      waiting: requests,
+      ordered: ordered.split(' ').filter((name) => name !== ''),
+      maxConcurrent,
+    });
     expect([...letIn].sort().join(' ')).toBe(expected);
   });
 });
