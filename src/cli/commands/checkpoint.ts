@@ -16,6 +16,7 @@ import {
   type CheckpointParts,
 } from '../../node-engine/take-checkpoint.ts';
 import type { ContainerRuntime } from '../../ports/container-runtime.ts';
+import { exitCodeOfFailure } from '../checkpoint-exit-code.ts';
 import { CommandFailure, EXIT, type ExitCode, type Output } from '../output.ts';
 
 export interface CheckpointChoice {
@@ -77,9 +78,7 @@ function unknownContainer({ reference, containerName }: CheckpointChoice): strin
 
 function exitCodeOf(containers: readonly ContainerResult[]): ExitCode {
   const failures = containers.filter(({ result }) => result !== 'Succeeded');
-  if (failures.length === 0) return EXIT.fine;
-  const timedOut = failures.some(({ reason }) => reason === 'TimedOut' || reason === 'DeadlineExceeded');
-  return timedOut ? EXIT.timedOut : EXIT.failed;
+  return failures.length === 0 ? EXIT.fine : exitCodeOfFailure(failures.map(({ reason }) => reason));
 }
 
 function requestOf(
@@ -109,6 +108,7 @@ function requestOf(
       nodeName: times.nodeName,
       startTime: times.startTime,
       completionTime: times.completionTime,
+      ...(failure?.hint !== undefined && { hint: failure.hint }),
       containers: [...containers],
     },
   };

@@ -35,7 +35,7 @@ interface ClusterCheckpointFlags extends PlaceFlags {
 
 const EPILOGUE = `
 The request goes on in the cluster whether or not anybody waits for it; Ctrl-C ends the waiting alone.
-Exit codes: 0 created, or with --wait complete; 1 failed; 2 wrong words; 124 the time of --timeout was up.`;
+Exit codes: 0 created, or with --wait complete; 1 failed; 2 wrong words; 124 a time was up: of --timeout, of the start deadline, or of a container.`;
 
 export function addClusterCheckpoint(program: Command, finish: (code: ExitCode) => void): void {
   program

@@ -4,6 +4,7 @@ import { CHECKPOINT_REQUESTS } from '../../api/kube-resources.ts';
 import { GROUP, SYSTEM_NAMESPACE } from '../../api/names.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { KubeApi } from '../../ports/kube-api.ts';
+import { exitCodeOfFailure } from '../checkpoint-exit-code.ts';
 import { CommandFailure, EXIT, type ExitCode, type Output } from '../output.ts';
 import { explainBlindness, explainRefusal, placed } from './explain-refusal.ts';
 import { followRequest, type FollowEnd } from './follow-request.ts';
@@ -34,7 +35,7 @@ export interface ClusterCheckpointParts {
 /** A request is refused or queued within 2 s where a controller runs. */
 const UNTAKEN_MS = 5000;
 
-/** Exit code 1 for a request that failed, 124 when the time of waiting is up. Throws CommandFailure where nothing comes of it. */
+/** Exit code 1 for a request that failed, 124 when that was for lack of time (its own or a container's), or when the time of waiting is up. Throws CommandFailure where nothing comes of it. */
 export async function clusterCheckpoint(
   choice: ClusterCheckpointChoice,
   parts: ClusterCheckpointParts,
@@ -114,7 +115,7 @@ function tellEnd(
   switch (end) {
     case 'Finished':
       if (choice.format === 'table') output.print(resultText(state));
-      return state.outcome?.type === 'Complete' ? EXIT.fine : EXIT.failed;
+      return exitCodeOf(state);
     case 'Deleted':
       output.note(
         `ghostlimit: ${name} was deleted before it was finished (${shown(state.summary)}): what came of it is not known`,
@@ -126,6 +127,12 @@ function tellEnd(
       return isTimeUp ? EXIT.timedOut : EXIT.failed;
     }
   }
+}
+
+function exitCodeOf({ outcome, containers }: RequestState): ExitCode {
+  if (outcome?.type === 'Complete') return EXIT.fine;
+  const failures = containers.filter(({ result }) => result !== 'Succeeded');
+  return exitCodeOfFailure([outcome?.reason, ...failures.map(({ reason }) => reason)]);
 }
 
 interface Watcher {

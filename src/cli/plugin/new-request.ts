@@ -1,6 +1,6 @@
 // What the words of `kubectl ghostlimit checkpoint` come to as a CheckpointRequest. Asks no server: whether the pod is there the controller says.
 import type { OnGhostLimit, SkippableCheck } from '../../api/checkpoint-request.ts';
-import { apiVersionOf, type KubeObject, type ObjectMetadata } from '../../api/kube-object.ts';
+import { apiVersionOf, type UnnamedKubeObject } from '../../api/kube-object.ts';
 import { CHECKPOINT_REQUESTS } from '../../api/kube-resources.ts';
 import { printable } from '../../api/printable.ts';
 import { CommandFailure, EXIT } from '../output.ts';
@@ -18,18 +18,12 @@ export interface CheckpointWish {
   readonly keepArchive: boolean;
 }
 
-/** No name yet: the server makes one of `generateName`, which it does for an empty name too. */
-interface UnnamedMetadata extends ObjectMetadata {
-  readonly name: '';
-  readonly generateName: string;
-}
-
 const MAX_CONTAINERS = 16;
 const DNS_LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 const DNS_SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
 
-/** The object to create. Throws CommandFailure (usage) for names that no pod, container or namespace can have. */
-export function newRequest(wish: CheckpointWish): KubeObject {
+/** The object to create; its name is the server's to make. Throws CommandFailure (usage) for names that no pod, container or namespace can have. */
+export function newRequest(wish: CheckpointWish): UnnamedKubeObject {
   const podName = podNameOf(wish.pod);
   checkLabel('namespace', wish.namespace, '"kubectl get namespaces" lists them');
   const containerNames = [...new Set(wish.containerNames)];
@@ -39,16 +33,11 @@ export function newRequest(wish: CheckpointWish): KubeObject {
     throw usage(
       `-c names ${containerNames.length} containers: at most ${MAX_CONTAINERS} go into one request`,
     );
-  const metadata: UnnamedMetadata = {
-    name: '',
-    generateName: nameStart(podName),
-    namespace: wish.namespace,
-  };
   const { containerTimeoutSeconds, startDeadlineSeconds, onGhostLimit, skipChecks, keepArchive } = wish;
   return {
     apiVersion: apiVersionOf(CHECKPOINT_REQUESTS),
     kind: CHECKPOINT_REQUESTS.kind,
-    metadata,
+    metadata: { generateName: nameStart(podName), namespace: wish.namespace },
     spec: {
       podName,
       ...(containerNames.length > 0 && { containerNames }),

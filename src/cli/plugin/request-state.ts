@@ -16,19 +16,22 @@ export interface RequestState {
   /** A controller has looked at it. */
   readonly isTakenUp: boolean;
   readonly nodeName: string;
+  /** What to do when it failed; empty: nobody says. */
+  readonly hint: string;
   readonly containers: readonly ContainerResult[];
 }
 
 /** Never throws. */
 export function readRequestState(object: KubeObject): RequestState {
   const status = readStatus(object);
-  const { conditions = [], containers = [], nodeName = '' } = status;
+  const { conditions = [], containers = [], nodeName = '', hint = '' } = status;
   const outcome = trueCondition(conditions, 'Complete') ?? trueCondition(conditions, 'Failed');
   return {
     summary: outcome?.type ?? waitingSummary(object, status),
     outcome,
     isTakenUp: conditions.length > 0 || (status.summary ?? '') !== '',
     nodeName,
+    hint,
     containers,
   };
 }

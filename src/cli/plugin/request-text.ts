@@ -68,10 +68,10 @@ function failureText(container: ContainerResult): string {
   return [...lines, ...adviceLines(container.hint ?? remedyOf(reason))].join('\n');
 }
 
-function outcomeText({ outcome }: RequestState): string {
+function outcomeText({ outcome, hint }: RequestState): string {
   const { type = '', reason = '', message = '' } = outcome ?? {};
   const head = [type, reason, message].filter(Boolean).map(shown).join(': ');
-  return [head, ...(type === 'Failed' ? adviceLines(remedyOf(reason)) : [])].join('\n');
+  return [head, ...(type === 'Failed' ? adviceLines(hint || remedyOf(reason)) : [])].join('\n');
 }
 
 function adviceLines(advice: string): string[] {

@@ -137,7 +137,10 @@ netty: Failed: GhostLimitExceeded: a deleted file is larger than the limit
     ]);
   });
 
-  test('refused by the controller: reason, message, and the remedy of the registry; exit 1', async () => {
+  test.each([
+    ['said by the request', { hint: 'name another' }, 'name another'],
+    ['of the registry, of an older controller', {}, 'Name a running container.'],
+  ])('refused by the controller: reason, message, and what to do once, %s; exit 1', async (_, more, hint) => {
     const world = pluginWorld();
     const code = world.start();
     await atRest();
@@ -145,13 +148,29 @@ netty: Failed: GhostLimitExceeded: a deleted file is larger than the limit
       reason: 'ContainerNotRunning',
       message: 'the pod web-0 has no container "app"',
     });
-    await world.setStatus({ summary: 'Failed', conditions: [failed] });
+    await world.setStatus({ summary: 'Failed', conditions: [failed], ...more });
     expect(await code).toBe(1);
     expect(world.prints).toEqual([
-      expect.stringMatching(
-        /^Failed: ContainerNotRunning: the pod web-0 has no container "app"\n {2}what to do: \S/,
-      ),
+      `Failed: ContainerNotRunning: the pod web-0 has no container "app"\n  what to do: ${hint}`,
     ]);
+  });
+
+  test.each([
+    ['the request was not started in time', { reason: 'DeadlineExceeded' }, []],
+    [
+      'a container was not through in time, beside another failure',
+      { reason: 'NoSpace' },
+      [
+        { name: 'app', result: 'Failed', reason: 'NoSpace', attempts: 1 },
+        { name: 'proxy', result: 'Failed', reason: 'TimedOut', attempts: 1 },
+      ],
+    ],
+  ])('%s: exit 124, as on a host', async (_, failed, containers) => {
+    const world = pluginWorld();
+    const code = world.start();
+    await atRest();
+    await world.setStatus({ conditions: [condition('Failed', failed)], containers });
+    expect(await code).toBe(124);
   });
 
   test('a status that a newer version wrote, with results that we do not know: its end is seen all the same', async () => {

@@ -15,7 +15,7 @@ test('what is not asked for is left to the defaults of the API', () => {
   expect(newRequest(wish())).toEqual({
     apiVersion: 'ghostlimit.dev/v1alpha1',
     kind: 'CheckpointRequest',
-    metadata: { name: '', generateName: 'web-0-', namespace: 'shop' },
+    metadata: { generateName: 'web-0-', namespace: 'shop' },
     spec: { podName: 'web-0' },
   });
 });

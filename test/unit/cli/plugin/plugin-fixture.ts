@@ -1,5 +1,5 @@
 // The command of the plugin against an API server in memory: what it prints, and the hand of the controller.
-import { objectKey, type KubeObject } from '../../../../src/api/kube-object.ts';
+import type { KubeObject } from '../../../../src/api/kube-object.ts';
 import { CHECKPOINT_REQUESTS } from '../../../../src/api/kube-resources.ts';
 import {
   clusterCheckpoint,
@@ -9,7 +9,7 @@ import type { KubeApi } from '../../../../src/ports/kube-api.ts';
 import { atRest, FakeClock } from '../../../fakes/fake-clock.ts';
 import { FakeKube } from '../../../fakes/fake-kube.ts';
 
-export const NAME = 'web-0-abcde';
+export const NAME = 'web-0-bbbbb';
 export const SHOWN_NAME = `checkpointrequest.ghostlimit.dev/${NAME}`;
 const REF = { namespace: 'shop', name: NAME };
 
@@ -58,7 +58,7 @@ export function pluginWorld(): PluginWorld {
       interrupts.abort(new Error('ended by SIGINT'));
     },
     start: async (more = {}, api = kube) => {
-      const parts = { kube: namingApi(api), clock, interrupted: interrupts.signal, output };
+      const parts = { kube: api, clock, interrupted: interrupts.signal, output };
       try {
         return await clusterCheckpoint({ ...choice, ...more }, parts);
       } catch (error) {
@@ -71,26 +71,6 @@ export function pluginWorld(): PluginWorld {
       await atRest();
     },
     request: () => kube.find(CHECKPOINT_REQUESTS, REF),
-  };
-}
-
-/** Names what has a generateName, as the real server does; here always with the same five characters. */
-function namingApi(api: KubeApi): KubeApi {
-  return {
-    get: (...words) => api.get(...words),
-    list: (...words) => api.list(...words),
-    watch: (...words) => api.watch(...words),
-    apply: (...words) => api.apply(...words),
-    mergePatch: (...words) => api.mergePatch(...words),
-    update: (...words) => api.update(...words),
-    delete: (...words) => api.delete(...words),
-    create: (resource, object, signal) => {
-      const { generateName } = object.metadata as { readonly generateName?: string };
-      if (objectKey(object.metadata) !== 'shop/' || generateName === undefined)
-        throw new Error('a name of the plugin itself');
-      const metadata = { ...object.metadata, name: `${generateName}abcde` };
-      return api.create(resource, { ...object, metadata }, signal);
-    },
   };
 }
 

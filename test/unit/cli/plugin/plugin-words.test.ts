@@ -162,7 +162,12 @@ describe('no way to a cluster: exit 1, and what to do', () => {
       `there is no kubeconfig: KUBECONFIG is not set, and ~/.kube/config is not there: ${ADVICE}`,
     ],
     ['a file that is not there', ['--kubeconfig', '/nowhere/config'], {}, "open '/nowhere/config'"],
-    ['KUBECONFIG that is not there', [], { KUBECONFIG: '/nowhere/config' }, "open '/nowhere/config'"],
+    [
+      'KUBECONFIG that is not there',
+      [],
+      { KUBECONFIG: '/nowhere/1:/nowhere/2' },
+      `there is no kubeconfig: KUBECONFIG names no file that is there (/nowhere/1:/nowhere/2): ${ADVICE}`,
+    ],
     [
       'an unknown context',
       ['--context', 'there'],
