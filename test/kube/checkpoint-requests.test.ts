@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ghostHolder } from '../../hack/lab/ghost-holders.ts';
 import { checkpointLab, type CheckpointLab } from './checkpoint-lab.ts';
-import { aPolicy, conditionOf, isReady, startOperatorLab, type OperatorLab } from './operator-lab.ts';
+import { readCheckpointRequestStatus } from '../../src/api/checkpoint-request.ts';
+import { REASONS } from '../../src/api/reasons.ts';
+import { aPolicy, conditionOf, isReady, startOperatorLab, SYSTEM, type OperatorLab } from './operator-lab.ts';
 
 interface RequestObject {
   readonly metadata: { readonly name: string };
@@ -119,11 +121,14 @@ describe('a healthy pod', () => {
 
 describe('what cannot be', () => {
   test.each([
-    ['no-pod', { podName: 'nobody' }, 'Failed PodNotFound'],
-    ['no-container', { podName: 'healthy', containerNames: ['web'] }, 'Failed ContainerNotFound'],
-  ])('%s is refused with its reason', async (name, spec, verdict) => {
+    ['no-pod', { podName: 'nobody' }, 'PodNotFound'],
+    ['no-container', { podName: 'healthy', containerNames: ['web'] }, 'ContainerNotFound'],
+  ] as const)('%s is refused with its reason, and what to do', async (name, spec, reason) => {
     await checkpoints.ask(name, spec);
-    expect((await checkpoints.outcome(name)).verdict).toBe(verdict);
+    const { verdict, status } = await checkpoints.outcome(name);
+    expect(verdict).toBe(`Failed ${reason}`);
+    expect(status.hint).toBe(REASONS[reason].remedy);
+    expect(status.conditions?.map(({ message }) => message).join()).not.toContain(REASONS[reason].remedy);
   });
 });
 
@@ -276,4 +281,43 @@ test('while checkpoints are paused nothing starts', async () => {
       ? null
       : true,
   );
+});
+
+test('a namespace that goes while a node is away: its request says on what it waits, and what it says lets it go', async () => {
+  const names = (await lab.kubectl('get', 'nodes', '-o', 'name')).trim().split('\n');
+  const pods = await lab.kubectl('-n', SYSTEM, 'get', 'pods', '-o', 'json');
+  const { items } = JSON.parse(pods) as {
+    readonly items: readonly { metadata: { name: string }; spec: { nodeName?: string } }[];
+  };
+  const busy = items
+    .filter(({ metadata }) => metadata.name.startsWith('ghostlimit-controller'))
+    .map(({ spec }) => `node/${spec.nodeName ?? ''}`);
+  // The controller has to live.
+  const nodeName = names.find((name) => !busy.includes(name))?.slice('node/'.length) ?? '';
+  expect(nodeName).not.toBe('');
+  await lab.kubectl('create', 'namespace', 'leaving');
+  await lab.apply({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'last', namespace: 'leaving' },
+    spec: { nodeName, terminationGracePeriodSeconds: 0, containers: [container('app')] },
+  });
+  await lab.kubectl('-n', 'leaving', 'wait', '--for=condition=Ready', 'pod/last', '--timeout=60s');
+  await checkpoints.ask('last', { podName: 'last' }, 'leaving');
+  expect((await checkpoints.outcome('last', 'leaving')).verdict).toBe('Complete Checkpointed');
+  await lab.kubectl('-n', 'leaving', 'delete', 'pod', 'last', '--timeout=60s');
+  await lab.cluster.nodeNamed(nodeName).kill();
+  await lab.kubectl('delete', 'namespace', 'leaving', '--wait=false');
+  const message = await lab.until('the request to say on what it waits', async () => {
+    const request = await checkpoints.request('last', 'leaving');
+    const { conditions = [] } = request === null ? {} : readCheckpointRequestStatus(request);
+    return conditions.find(({ reason }) => reason === 'ArchiveDeletionWaits')?.message ?? null;
+  });
+  expect(message).toContain(`waits for the node ${nodeName} `);
+  const [, words = '', patch = ''] = /kubectl (patch .*) -p '([^']*)'$/.exec(message) ?? [];
+  await lab.kubectl(...words.split(' '), '-p', patch);
+  await lab.until('the namespace to go', async () => {
+    const { status } = await lab.cluster.request({ path: '/api/v1/namespaces/leaving' });
+    return status === 404 ? true : null;
+  });
 });

@@ -26,6 +26,8 @@ export interface PodPlan {
   /** busybox, unless it is the JVM with the real Netty. */
   readonly image?: 'busybox' | 'netty';
   readonly command?: readonly string[];
+  /** Folders of the node, at the same path in the container and read-only there. */
+  readonly nodeFolders?: readonly string[];
 }
 
 export interface OperatorLab {
@@ -228,7 +230,14 @@ function podsOf(cluster: Cluster, until: OperatorLab['until']): Pick<OperatorLab
     return status === 200 ? (JSON.parse(text) as { status: { phase: string } }).status.phase : 'Gone';
   };
   return {
-    runPod: async ({ name, nodeName, labels = { app: name }, image = 'busybox', command }) => {
+    runPod: async ({
+      name,
+      nodeName,
+      labels = { app: name },
+      image = 'busybox',
+      command,
+      nodeFolders = [],
+    }) => {
       const { name: reference } = await (image === 'netty'
         ? ensureNettyImage(quiet)
         : ensureBusyboxImage(quiet));
@@ -237,8 +246,14 @@ function podsOf(cluster: Cluster, until: OperatorLab['until']): Pick<OperatorLab
         image: reference,
         imagePullPolicy: 'Never',
         ...(command !== undefined && { command }),
+        volumeMounts: nodeFolders.map((mountPath, index) => ({
+          name: `n${index}`,
+          mountPath,
+          readOnly: true,
+        })),
       };
-      const spec = { nodeName, terminationGracePeriodSeconds: 0, containers: [container] };
+      const volumes = nodeFolders.map((path, index) => ({ name: `n${index}`, hostPath: { path } }));
+      const spec = { nodeName, terminationGracePeriodSeconds: 0, containers: [container], volumes };
       const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels }, spec };
       await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(pod) });
       await until(`pod ${name} to run`, async () => ((await phase(name)) === 'Running' ? true : null));

@@ -106,7 +106,7 @@ function writeConfig(name: string, text: string): void {
 
 const configOf = (name: string): string => join(folder, `${name}.kubeconfig`);
 
-/** `kubectl ghostlimit WORDS`. */
+/** `kubectl ghostlimit WORDS`. `config`: of a user; several, with colons between, as KUBECONFIG takes them. */
 function start(config: string, words: readonly string[]): Running {
   // Ends with this process, however that ends: without a server the plugin would wait for ever.
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', kubectl, 'ghostlimit', ...words], {
@@ -114,7 +114,7 @@ function start(config: string, words: readonly string[]): Running {
     env: {
       PATH: [join(folder, 'bin'), dirname(process.execPath), process.env['PATH']].join(':'),
       HOME: folder,
-      KUBECONFIG: configOf(config),
+      KUBECONFIG: config.split(':').map(configOf).join(':'),
     },
   });
   running.add(child);
@@ -203,6 +203,20 @@ describe('created', () => {
     });
   });
 
+  test('with several files in KUBECONFIG: as kubectl merges them', async () => {
+    const { contexts, ...rest } = JSON.parse(plane.kubeconfig('jane')) as Record<string, unknown>;
+    const context = { ...(contexts as { context: object }[])[0]?.context, namespace: 'free' };
+    const merged = [
+      ['1', { 'current-context': 'mine', contexts: [{ name: 'mine', context }] }],
+      ['2', rest],
+      ['3', { ...(JSON.parse(plane.kubeconfig('stranger')) as object), 'current-context': 'lab' }],
+    ] as const;
+    for (const [name, config] of merged) writeFileSync(configOf(name), JSON.stringify(config));
+    const { exitCode, stdout, stderr } = await run('nowhere:1:2:3', ['checkpoint', 'web-0', '-o', 'json']);
+    expect([exitCode, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toMatchObject({ metadata: { namespace: 'free', generateName: 'web-0-' } });
+  });
+
   test('with all flags, by --kubeconfig and --context', async () => {
     const words = ['checkpoint', 'pod/web-0', '-c', 'app,proxy', '-c', 'log', '-n', 'free', '-o', 'json'];
     const more = ['--container-timeout', '90s', '--start-deadline', '2m', '--on-ghost-limit', 'RaiseOnce'];
@@ -273,6 +287,17 @@ app        Succeeded  -       0.61 s    45.3 MiB  node1  /archives/app.tar
     const { exitCode, stdout } = await plugin.ended;
     expect(exitCode).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ kind: 'CheckpointRequest', status: failed });
+  });
+
+  test('a request that was not started in time: exit 124, and each thing is said once', async () => {
+    const plugin = start('jane', ['checkpoint', 'web-0', '--wait']);
+    const failed = condition('Failed', 'DeadlineExceeded', 'not started within 600 s');
+    await setStatus(await requestOf(), { summary: 'Failed', hint: 'ask for less', conditions: [failed] });
+    const { exitCode, stdout } = await plugin.ended;
+    expect([exitCode, stdout]).toEqual([
+      124,
+      'Failed: DeadlineExceeded: not started within 600 s\n  what to do: ask for less\n',
+    ]);
   });
 
   test('the time is up: exit 124, and the request is there', async () => {
