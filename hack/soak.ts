@@ -1,6 +1,7 @@
 // `npm run soak`: the long counts, of which `npm test` runs small seeded samples. Prints seeds and figures; a failure names its seed.
 // Usage: npm run soak [-- SECTION [COUNT [FIRST-SEED]]]. Without words every section, one after the other.
 import { runHistories } from '../test/histories/node-file-histories.ts';
+import { runRequestKills } from '../test/kube/request-kills.ts';
 import { runSettleHistories } from '../test/settle/settle-histories.ts';
 import { runAgentKills, runPowerCuts } from './crash/trials-in-a-node.ts';
 
@@ -18,6 +19,8 @@ const DISKS = [
 ] as const;
 /** One agent's log and memory of fights last no longer; each part has a node of its own. */
 const KILLS_AT_ONCE = 100;
+/** A cluster each: its requests and archives pile up. */
+const REQUEST_KILLS_AT_ONCE = 50;
 /** Somebody may be waiting for a line. */
 const HISTORIES_AT_ONCE = 100;
 
@@ -62,6 +65,19 @@ const SECTIONS: readonly Section[] = [
         yield [
           `kills of the agent beside a second writer, seed ${seed + done}`,
           await runAgentKills({ seed: seed + done, kills }),
+        ];
+      }
+    },
+  },
+  {
+    name: 'request-kills',
+    count: 200,
+    async *run(count, seed) {
+      for (let done = 0; done < count; done += REQUEST_KILLS_AT_ONCE) {
+        const kills = Math.min(REQUEST_KILLS_AT_ONCE, count - done);
+        yield [
+          `kills of the agent during requests on a real cluster, seed ${seed + done}`,
+          await runRequestKills({ seed: seed + done, kills }),
         ];
       }
     },
