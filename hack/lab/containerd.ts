@@ -89,7 +89,8 @@ export async function startContainerd(node: LabNode, options: ContainerdOptions)
   };
 }
 
-async function untilItAnswers(node: LabNode, daemon: ChildProcess, socketPath: string): Promise<void> {
+/** Throws with the end of its log when it ends, or takes two minutes. */
+export async function untilItAnswers(node: LabNode, daemon: ChildProcess, socketPath: string): Promise<void> {
   const giveUpAt = Date.now() + START_TIMEOUT_MS;
   while (!(await answers(socketPath))) {
     if (daemon.exitCode !== null || Date.now() > giveUpAt) {

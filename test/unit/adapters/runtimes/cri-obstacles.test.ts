@@ -18,9 +18,14 @@ test.each([
   expect(criObstacle(UNKNOWN, recorded(name))?.reason ?? null).toBe(reason);
 });
 
+test('containerd 1.7, as it was recorded', () => {
+  const [code = '', said = ''] = recorded('cri-1.7-unimplemented').trim().split(/ (.*)/);
+  expect(Number(code)).toBe(UNIMPLEMENTED);
+  expect(criObstacle(Number(code), said)?.reason).toBe('RuntimeUnsupported');
+});
+
 // From the source of containerd 2.4 and CRI-O.
 test.each([
-  [UNIMPLEMENTED, 'method CheckpointContainer not implemented', 'RuntimeUnsupported'],
   [
     UNKNOWN,
     'failed to checkpoint container "x": criu support is disabled by configuration',

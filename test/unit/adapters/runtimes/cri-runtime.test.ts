@@ -1,6 +1,6 @@
-// The CRI adapter against a small gRPC server that answers as containerd 1.7 does, which has the call but not what it does.
+// The CRI adapter against a small gRPC server that answers as containerd 1.7 was recorded to (hack/record-engine-texts.ts), which has the call but not what it does.
 import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -14,9 +14,12 @@ import { FakeClock } from '../../../fakes/fake-clock.ts';
 import { CommandNotFound } from '../../../../src/ports/process-runner.ts';
 
 const ID = 'a1'.repeat(32);
-/** Source: containerd 1.7, CheckpointContainer of its CRI plugin, which does nothing else. */
-const REFUSAL = 'method CheckpointContainer not implemented';
-const UNIMPLEMENTED = '12';
+const recorded = (name: string): string =>
+  readFileSync(
+    join(import.meta.dirname, `../../../fixtures/dump-logs/runtime-text/${name}.txt`),
+    'utf8',
+  ).trim();
+const [UNIMPLEMENTED = '', REFUSAL = ''] = recorded('cri-1.7-unimplemented').split(/ (.*)/);
 const NOT_FOUND = '5';
 
 let refusal = { status: UNIMPLEMENTED, text: REFUSAL };
@@ -31,7 +34,7 @@ const CONFIG = {
   },
 };
 const ANSWERS: Readonly<Record<string, Buffer>> = {
-  Version: printMessage({ 1: '0.1.0', 2: 'containerd', 3: 'v1.7.27' }),
+  Version: printMessage({ 1: '0.1.0', 2: 'containerd', 3: recorded('cri-1.7-version') }),
   Status: printMessage({ 2: { config: JSON.stringify(CONFIG) } }),
   ListContainers: printMessage({}),
   ListPodSandbox: printMessage({}),
@@ -86,7 +89,7 @@ afterEach(() => {
 
 test('containerd 1.7: a probe says that no checkpoint can be taken, before any is tried', async () => {
   const { version, obstacles } = await new CriRuntime(options()).probe();
-  expect(version).toBe('containerd://1.7.27');
+  expect(version).toBe('containerd://1.7.35');
   expect(obstacles).toMatchObject([{ reason: 'RuntimeUnsupported' }]);
 });
 
