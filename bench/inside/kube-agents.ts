@@ -9,7 +9,7 @@ import { createNodeInspector } from '../../src/node-engine/node-inspector.ts';
 import type { HostFileSnapshot, ReplaceOptions, ReplaceOutcome } from '../../src/ports/host-files.ts';
 import type { KubeApi } from '../../src/ports/kube-api.ts';
 import type { Log } from '../../src/ports/log.ts';
-import type { NodeMetrics } from '../../src/ports/node-metrics.ts';
+import { noMetrics } from '../../src/adapters/metrics/no-metrics.ts';
 import { FakeContainerRuntime } from '../../test/fakes/fake-container-runtime.ts';
 import { aGhostFile, FakeGhostScanner } from '../../test/fakes/fake-ghost-scanner.ts';
 import { FakeHostFiles } from '../../test/fakes/fake-host-files.ts';
@@ -107,7 +107,7 @@ function startAgent({ nodeName, kubeconfig, containerId, ghostBytes }: AgentPlan
         state: new FakeStateStore(),
         clock: systemClock,
         log: LOG,
-        metrics: NO_NODE_METRICS,
+        metrics: noMetrics,
         settings: defaultSettings(),
         agentVersion: '0.0.0',
       },
@@ -158,12 +158,3 @@ const complain = (message: string, fields?: unknown): void => {
   complaints[text] = (complaints[text] ?? 0) + 1;
 };
 const LOG: Log = { debug: nothing, info: nothing, warn: complain, error: complain };
-const NO_NODE_METRICS: NodeMetrics = {
-  fileLimit: nothing,
-  fileWrite: nothing,
-  drift: nothing,
-  scanned: nothing,
-  checkpoint: nothing,
-  policies: nothing,
-  reconciled: nothing,
-};

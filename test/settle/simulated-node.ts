@@ -5,7 +5,7 @@ import { parseNodeSettings, type NodeSettings } from '../../src/api/settings.ts'
 import { runClusterAgent } from '../../src/agent/cluster/cluster-agent.ts';
 import type { RunningAgent } from '../../src/agent/run-agent.ts';
 import type { KubeApi } from '../../src/ports/kube-api.ts';
-import type { NodeMetrics } from '../../src/ports/node-metrics.ts';
+import { noMetrics } from '../../src/adapters/metrics/no-metrics.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { CheckpointArchive, CheckpointCall } from '../../src/ports/container-runtime.ts';
 import { FakeCheckpointArchives } from '../fakes/fake-checkpoint-archives.ts';
@@ -83,7 +83,7 @@ export class SimulatedNode {
           state: process.port(this.#state),
           clock,
           log,
-          metrics: NO_NODE_METRICS,
+          metrics: noMetrics,
           settings: DEFAULT_SETTINGS,
           agentVersion: '0.0.0',
         },
@@ -161,14 +161,3 @@ function defaultSettings(): NodeSettings {
   if (!parsed.ok) throw new Error('the defaults are not settings');
   return parsed.settings;
 }
-
-const nothing = (): void => undefined;
-const NO_NODE_METRICS: NodeMetrics = {
-  fileLimit: nothing,
-  fileWrite: nothing,
-  drift: nothing,
-  scanned: nothing,
-  checkpoint: nothing,
-  policies: nothing,
-  reconciled: nothing,
-};

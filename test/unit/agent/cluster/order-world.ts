@@ -12,7 +12,7 @@ import type { KubeObject } from '../../../../src/api/kube-object.ts';
 import { CHECKPOINT_NODES, PODS } from '../../../../src/api/kube-resources.ts';
 import { parseNodeSettings, type NodeSettings } from '../../../../src/api/settings.ts';
 import { createNodeInspector } from '../../../../src/node-engine/node-inspector.ts';
-import type { NodeMetrics } from '../../../../src/ports/node-metrics.ts';
+import { noMetrics } from '../../../../src/adapters/metrics/no-metrics.ts';
 import { FakeCheckpointArchives } from '../../../fakes/fake-checkpoint-archives.ts';
 import { FakeGhostScanner } from '../../../fakes/fake-ghost-scanner.ts';
 import { FakeHostFiles } from '../../../fakes/fake-host-files.ts';
@@ -171,7 +171,7 @@ export class OrderWorld {
           state: this.#port(process, this.state),
           clock,
           log,
-          metrics: NO_NODE_METRICS,
+          metrics: noMetrics,
           settings: this.#settings,
           agentVersion: '0.0.0',
         },
@@ -268,14 +268,3 @@ export function anOrder(given: Partial<NodeOrder> & { readonly requestUID: strin
     podUID,
   };
 }
-
-const nothing = (): void => undefined;
-const NO_NODE_METRICS: NodeMetrics = {
-  fileLimit: nothing,
-  fileWrite: nothing,
-  drift: nothing,
-  scanned: nothing,
-  checkpoint: nothing,
-  policies: nothing,
-  reconciled: nothing,
-};
