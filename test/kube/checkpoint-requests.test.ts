@@ -15,6 +15,8 @@ interface RequestObject {
 /** Of netty-tcnative-boringssl-static on x86-64, as `ls` says. */
 const NETTY_LIBRARY_BYTES = 2_797_568;
 
+const NODES = ['node1', 'node2', 'node3'];
+
 const container = (name: string): Record<string, unknown> => ({
   name,
   image: 'docker.io/ghostlimit-lab/busybox:1',
@@ -26,7 +28,7 @@ let lab: OperatorLab;
 let checkpoints: CheckpointLab;
 
 beforeAll(async () => {
-  lab = await startOperatorLab({ nodes: 2, withNetty: true });
+  lab = await startOperatorLab({ nodes: NODES.length, withNetty: true });
   checkpoints = checkpointLab(lab);
   await startScheduled();
 });
@@ -215,7 +217,7 @@ describe('a schedule of a minute over a DaemonSet', () => {
     await lab.until('two rounds', async () => {
       for (const made of await finished()) seen.set(made.name, made);
       const pods = [...byPod().values()];
-      return pods.length === 2 && pods.every((made) => made.length >= 2) ? true : null;
+      return pods.length === NODES.length && pods.every((made) => made.length >= 2) ? true : null;
     });
     const inOrder = [...seen.values()].sort((one, other) => (one.startTime < other.startTime ? -1 : 1));
     for (const [index, made] of inOrder.entries())
@@ -225,7 +227,7 @@ describe('a schedule of a minute over a DaemonSet', () => {
       'its last round',
       ({ lastCheckpoint }) => lastCheckpoint !== undefined,
     );
-    expect(status).toMatchObject({ lastCheckpoint: { succeeded: 2, failed: 0 } });
+    expect(status).toMatchObject({ lastCheckpoint: { succeeded: NODES.length, failed: 0 } });
     expect(conditionOf(status, 'CheckpointsHealthy')).toMatch(/^True/);
     expect(status.nextScheduleTime).toMatch(/:00Z$/);
   });
@@ -234,7 +236,6 @@ describe('a schedule of a minute over a DaemonSet', () => {
     const archives = async (nodeName: string): Promise<number> => {
       const found = await lab.cluster
         .nodeNamed(nodeName)
-
         .run([
           'sh',
           '-c',
@@ -245,7 +246,7 @@ describe('a schedule of a minute over a DaemonSet', () => {
     const done = new Set<string>();
     await lab.until('three rounds', async () => {
       for (const { name } of await finished()) done.add(name);
-      return done.size >= 6 ? true : null;
+      return done.size >= 3 * NODES.length ? true : null;
     });
     await lab.kubectl(
       'patch',
@@ -256,8 +257,8 @@ describe('a schedule of a minute over a DaemonSet', () => {
       '{"spec":{"checkpoint":{"suspend":true}}}',
     );
     await lab.until('what is over to go', async () => {
-      const left = [await archives('node1'), await archives('node2'), (await finished()).length];
-      return left.join() === '2,2,4' ? true : null;
+      const left = [...(await Promise.all(NODES.map(archives))), (await finished()).length];
+      return left.join() === '2,2,2,6' ? true : null;
     });
   });
 });
