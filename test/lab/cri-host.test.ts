@@ -1,5 +1,6 @@
 // The product on a node with containerd and nothing else: pods by the CRI, the seed's failure and its cure, what doctor finds before anything is tried.
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { dirname } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { startContainerd, type LabContainerd } from '../../hack/lab/containerd.ts';
 import { containerdBind } from '../../hack/lab/containerd-build.ts';
 import { ghostHolder } from '../../hack/lab/ghost-holders.ts';
@@ -24,6 +25,9 @@ describe.each(['root', 'built'] as const)('on the containerd of kind %s', (versi
     await containerd.importBusyboxImage(IMAGE);
     await node.run(['mkdir', '-p', POLICIES]);
   }, 600_000);
+  afterEach(async () => {
+    await node.run(['rm', '-rf', RUNC_CONF, dirname(HOME_CONF)]);
+  });
   afterAll(async () => {
     containerd.cri.close();
     await node.stop();
@@ -97,7 +101,6 @@ describe.each(['root', 'built'] as const)('on the containerd of kind %s', (versi
         reason: 'ConfigInvalid',
         attempts: 0,
       });
-      await node.run(['rm', RUNC_CONF]);
     },
   );
 
@@ -109,7 +112,6 @@ describe.each(['root', 'built'] as const)('on the containerd of kind %s', (versi
     expect(found).toEqual([
       expect.stringMatching(/^\/root\/\.criu\/default\.conf ForeignLineInvalid line 1: .*containerd/),
     ]);
-    await node.run(['rm', '-r', '/root/.criu']);
   });
 
   test('a pod with its own file by annotation does not read runc.conf: the report and doctor say so', async () => {

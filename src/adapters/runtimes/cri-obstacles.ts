@@ -1,4 +1,5 @@
 // Tells from what a CRI runtime says to a checkpoint of nobody whether it could take any. Pure.
+import { CRIU_ENDED_AT_VERSION_CHECK } from '../../domain/checkpoint/runtime-failures.ts';
 import type { RuntimeObstacle } from '../../ports/container-runtime.ts';
 import { GRPC } from './cri-connection.ts';
 
@@ -28,7 +29,7 @@ const ROWS: readonly Row[] = [
     },
   },
   {
-    said: /criu version: read criu-xprt-cln/,
+    said: CRIU_ENDED_AT_VERSION_CHECK,
     obstacle: {
       reason: 'ConfigInvalid',
       message:

@@ -24,6 +24,12 @@ const REMOVED_AFTERWARDS_HINT =
   'Start the container without --rm: Podman refuses to checkpoint one that it removes when it ends.';
 
 /**
+ * The version check of containerd and CRI-O met a CRIU that ended by itself.
+ * go-criu writes, then reads: which of the two fails, and how, depends on who is faster (both measured).
+ */
+export const CRIU_ENDED_AT_VERSION_CHECK = /criu version: (?:(?:read|write) criu-xprt-cln: |EOF)/;
+
+/**
  * Statements that can only be made before CRIU opened its log: with one of them any dump.log is an older one.
  * In order: the first row that matches decides.
  */
@@ -32,7 +38,7 @@ export const BEFORE_DUMP_FAILURES: readonly RuntimeFailure[] = [
   { reason: 'CriuMissing', statement: /Can't exec criu swrk: No such file or directory/ },
   { reason: 'CriuMissing', statement: /could not load `libcriu\.so/ },
   // containerd 2.1 says both in one text: the end of it tells.
-  { reason: 'ConfigInvalid', statement: /criu version: read criu-xprt-cln/, hint: EARLY_FILE_HINT },
+  { reason: 'ConfigInvalid', statement: CRIU_ENDED_AT_VERSION_CHECK, hint: EARLY_FILE_HINT },
   { reason: 'CriuTooOld', statement: /requires at least CRIU \d+, current version is/ },
   {
     reason: 'CriuMissing',

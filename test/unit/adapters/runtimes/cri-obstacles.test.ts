@@ -41,6 +41,12 @@ test.each([
     'failed to checkpoint container "x": failed to retrieve criu version: read criu-xprt-cln: connection reset by peer',
     'ConfigInvalid',
   ],
+  [
+    UNKNOWN,
+    'failed to checkpoint container "x": failed to check for criu version: write criu-xprt-cln: broken pipe',
+    'ConfigInvalid',
+  ],
+  [UNKNOWN, 'failed to checkpoint container "x": failed to check for criu version: EOF', 'ConfigInvalid'],
   [UNKNOWN, 'checkpoint/restore support not available', 'FeatureGateOff'],
 ])('%i %s', (code, said, reason) => {
   expect(criObstacle(code, said)?.reason).toBe(reason);

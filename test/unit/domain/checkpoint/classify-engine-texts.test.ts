@@ -150,6 +150,11 @@ describe('the words of an engine or an OCI runtime', () => {
       'CriuMissing',
     ],
     ['check for CRIU failed to check for criu version: exit status 1', 'CriuMissing'],
+    [
+      'failed to check for criu version: write criu-xprt-cln: broken pipe\ncriu swrk failed: exit status 1',
+      'ConfigInvalid',
+    ],
+    ['failed to check for criu version: EOF', 'ConfigInvalid'],
     ['failed to pause container "4f" before checkpointing: timed out', 'FreezeFailed'],
     ['unable to stat() "/var/lib/gone": no such file or directory', 'MountOther'],
     [
