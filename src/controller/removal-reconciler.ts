@@ -11,6 +11,8 @@ import type { EventRecorder } from './event-recorder.ts';
 import type { SettingsView } from './settings-view.ts';
 
 const LOOK_AGAIN_MS = 2_000;
+/** So that the note of an event stays short. */
+const MOST_NODES_NAMED = 10;
 
 export interface RemovalReconcilerParts {
   readonly kube: KubeApi;
@@ -24,34 +26,54 @@ export interface RemovalReconcilerParts {
 /** Its one key stands for the whole cluster. */
 export function createRemovalReconciler(parts: RemovalReconcilerParts) {
   let sinceMs: number | null = null;
-  let done = false;
+  let told: string | null = null;
+  const notReadySinceMs = new Map<string, number>();
   return async (_key: string, signal: AbortSignal): Promise<{ readonly requeueAfterMs?: number }> => {
     if (parts.settings.current()?.removal !== true) {
       sinceMs = null;
-      done = false;
+      told = null;
+      notReadySinceMs.clear();
       return {};
     }
-    sinceMs ??= parts.clock.monotonicMs();
-    const plan = planRemoval(gather(parts.caches, parts.clock.monotonicMs() - sinceMs));
+    const nowMs = parts.clock.monotonicMs();
+    sinceMs ??= nowMs;
+    noteReadiness(parts.caches, nowMs, notReadySinceMs);
+    const plan = planRemoval({
+      ...gather(parts.caches, (nodeName) => {
+        const since = notReadySinceMs.get(nodeName);
+        return since === undefined ? null : nowMs - since;
+      }),
+      waitedMs: nowMs - sinceMs,
+    });
     if (plan.kind === 'Wait') return { requeueAfterMs: LOOK_AGAIN_MS };
     await dropFinalizers(CHECKPOINT_POLICIES, parts.caches.policies.values(), parts.kube, signal);
     // By now no request waits; what the node of a running one still does, and its archives, stay.
     await dropFinalizers(CHECKPOINT_REQUESTS, parts.caches.requests.values(), parts.kube, signal);
-    if (!done) await tell(plan, parts);
-    done = true;
+    const note = noteOf(plan);
+    if (note !== told) await tell(note, plan, parts);
+    told = note;
     // A dead node may come back, a policy may be made anew: looked at as long as the setting stands.
     return { requeueAfterMs: 10 * LOOK_AGAIN_MS };
   };
 }
 
-function gather(caches: ClusterCaches, waitedMs: number): RemovalInput {
+/** Keeps since when each node that is not Ready has been seen so. */
+function noteReadiness(caches: ClusterCaches, nowMs: number, notReadySinceMs: Map<string, number>): void {
+  const notReady = new Set(caches.nodes.values().flatMap(({ name, ready }) => (ready ? [] : [name])));
+  for (const name of notReadySinceMs.keys()) if (!notReady.has(name)) notReadySinceMs.delete(name);
+  for (const name of notReady) if (!notReadySinceMs.has(name)) notReadySinceMs.set(name, nowMs);
+}
+
+function gather(
+  caches: ClusterCaches,
+  notReadyForMs: (nodeName: string) => number | null,
+): Omit<RemovalInput, 'waitedMs'> {
   const plans = caches.plans.values();
   return {
-    waitedMs,
     plansEmpty: plans.every(({ policies }) => policies.length === 0),
-    nodes: caches.nodes.values().map(({ name, ready }) => ({
+    nodes: caches.nodes.values().map(({ name }) => ({
       nodeName: name,
-      ready,
+      notReadyForMs: notReadyForMs(name),
       files: caches.reports.get(name)?.status?.files ?? null,
       seenPlans: plans.every((plan) => hasSeenPlan(name, plan.name, caches)),
     })),
@@ -77,17 +99,21 @@ async function dropFinalizers(
   }
 }
 
-async function tell(plan: RemovalPlan, { settings, events, log }: RemovalReconcilerParts): Promise<void> {
-  const note =
-    plan.left.length === 0
-      ? 'every node has its CRIU files back as they were; the operator can be deleted now'
-      : `taken back on every node that answers; left: ${plan.left
-          .slice(0, 10)
-          .map(({ nodeName, why }) => `${nodeName} (${why})`)
-          .join(', ')}`;
-  log.info('removal done', { left: plan.left });
+function noteOf({ left }: RemovalPlan): string {
+  if (left.length === 0)
+    return 'every node has its CRIU files back as they were; the operator can be deleted now';
+  const named = left.slice(0, MOST_NODES_NAMED).map(({ nodeName, why }) => `${nodeName} (${why})`);
+  return `taken back on every node that answers; left: ${named.join(', ')}`;
+}
+
+async function tell(
+  note: string,
+  { left }: RemovalPlan,
+  { settings, events, log }: RemovalReconcilerParts,
+): Promise<void> {
+  log.info('removal done', { left });
   const regarding = settings.object();
   if (regarding === null) return;
-  const type = plan.left.length === 0 ? 'Normal' : 'Warning';
+  const type = left.length === 0 ? 'Normal' : 'Warning';
   await events.emit(regarding, { type, reason: 'TakenBack', action: 'Remove', note });
 }

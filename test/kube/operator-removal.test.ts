@@ -41,6 +41,15 @@ async function daemonSet(): Promise<DaemonSet | null> {
   return status === 200 ? (JSON.parse(text) as DaemonSet) : null;
 }
 
+/** What the controller said about the removal, in no order. */
+async function takenBack(): Promise<readonly string[]> {
+  const notes = await lab.kubectl(
+    ...['-n', SYSTEM, 'get', 'events', '--field-selector', 'reason=TakenBack'],
+    ...['-o', 'jsonpath={range .items[*]}{.message}{"\n"}{end}'],
+  );
+  return notes.split('\n').filter((note) => note !== '');
+}
+
 describe('the DaemonSet', () => {
   test('deleted by hand is made again', async () => {
     const before = await daemonSet();
@@ -96,20 +105,9 @@ describe('removal with one node down', () => {
       await lab.untilConf('node1', 'the original', (text) => text?.includes('ghostlimit') !== true),
     ).toBe(ORIGINAL);
     await lab.untilConf('node2', 'to be gone', (text) => text === null);
-    const note = await lab.until('the word about what is left', async () => {
-      const events = await lab.kubectl(
-        '-n',
-        SYSTEM,
-        'get',
-        'events',
-        '--field-selector',
-        'reason=TakenBack',
-        '-o',
-        'jsonpath={.items[*].message}',
-      );
-      return events === '' ? null : events;
-    });
-    expect(note).toBe('taken back on every node that answers; left: node3 (NotReady)');
+    expect(await lab.until('the word about what is left', async () => (await takenBack())[0] ?? null)).toBe(
+      'taken back on every node that answers; left: node3 (NotReady)',
+    );
     await lab.kubectl('delete', 'checkpointpolicy', '--all', '--timeout=60s');
   });
 
@@ -119,6 +117,8 @@ describe('removal with one node down', () => {
     expect(
       await lab.untilConf('node3', 'the original', (text) => text?.includes('ghostlimit') !== true),
     ).toBe(ORIGINAL);
+    const rest = 'every node has its CRIU files back as they were; the operator can be deleted now';
+    await lab.until(rest, async () => ((await takenBack()).includes(rest) ? true : null));
   });
 
   test('the settings of the installation bring the operator back', async () => {

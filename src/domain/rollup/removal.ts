@@ -3,10 +3,13 @@ import type { FileReport } from '../../api/checkpoint-node.ts';
 
 /** A Ready node is waited for so long, milliseconds. */
 export const REMOVAL_WAIT_MS = 120_000;
+/** A node that is not Ready is given up after so long, milliseconds: one that only missed a few heartbeats is not dead. */
+export const NOT_READY_WAIT_MS = 20_000;
 
 export interface RemovalNode {
   readonly nodeName: string;
-  readonly ready: boolean;
+  /** Milliseconds; null: it is Ready. */
+  readonly notReadyForMs: number | null;
   /** As the node reports them; null: it never reported. */
   readonly files: readonly Pick<FileReport, 'path' | 'managed'>[] | null;
   /** The report knows the emptied plans. */
@@ -28,7 +31,7 @@ export interface RemovalPlan {
 export function planRemoval({ waitedMs, plansEmpty, nodes }: RemovalInput): RemovalPlan {
   const left = nodes
     .filter(mayHoldLines)
-    .map((node) => ({ nodeName: node.nodeName, why: whyLeft(node), waitedFor: node.ready }))
+    .map((node) => ({ nodeName: node.nodeName, why: whyLeft(node), waitedFor: isWaitedFor(node) }))
     .sort((one, other) => (one.nodeName < other.nodeName ? -1 : 1));
   const isWaiting = !plansEmpty || left.some(({ waitedFor }) => waitedFor);
   return {
@@ -42,8 +45,12 @@ function mayHoldLines({ files, seenPlans }: RemovalNode): boolean {
   return files !== null && (!seenPlans || files.some(({ managed }) => managed));
 }
 
-function whyLeft({ ready, files }: RemovalNode): string {
-  if (!ready) return 'NotReady';
+function isWaitedFor({ notReadyForMs }: RemovalNode): boolean {
+  return notReadyForMs === null || notReadyForMs < NOT_READY_WAIT_MS;
+}
+
+function whyLeft({ notReadyForMs, files }: RemovalNode): string {
+  if (notReadyForMs !== null) return 'NotReady';
   const held = (files ?? []).filter(({ managed }) => managed).map(({ path }) => path);
   return held.length === 0 ? 'has not answered' : `lines still in ${held.join(', ')}`;
 }

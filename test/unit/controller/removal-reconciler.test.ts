@@ -82,12 +82,35 @@ describe('removal', () => {
     expect(await run()).toEqual({ requeueAfterMs: 20_000 });
   });
 
-  test('does not wait for a node that is not Ready, and names it', async () => {
+  test('gives up a node that is not Ready after 20 s, names it, and says when it is done after all', async () => {
     const { fixture, run, notes } = aWorld();
     fixture.node('n1', { ready: false });
     fixture.report('n1', { files: [aFile(true)] });
+    expect(await run()).toEqual({ requeueAfterMs: 2_000 });
+    await fixture.time.advance(19_999);
+    expect(await run()).toEqual({ requeueAfterMs: 2_000 });
+    await fixture.time.advance(1);
     expect(await run()).toEqual({ requeueAfterMs: 20_000 });
     expect(notes()).toEqual(['Warning: taken back on every node that answers; left: n1 (NotReady)']);
+    fixture.node('n1');
+    fixture.report('n1', { files: [aFile(false)] });
+    expect(await run()).toEqual({ requeueAfterMs: 20_000 });
+    expect(notes().sort()).toEqual([
+      'Normal: every node has its CRIU files back as they were; the operator can be deleted now',
+      'Warning: taken back on every node that answers; left: n1 (NotReady)',
+    ]);
+  });
+
+  test('a node that misses a few heartbeats is waited for anew', async () => {
+    const { fixture, run } = aWorld();
+    fixture.report('n1', { files: [aFile(true)] });
+    for (let flicker = 0; flicker < 3; flicker += 1) {
+      fixture.node('n1', { ready: false });
+      expect(await run()).toEqual({ requeueAfterMs: 2_000 });
+      await fixture.time.advance(15_000);
+      fixture.node('n1');
+      expect(await run()).toEqual({ requeueAfterMs: 2_000 });
+    }
   });
 
   test('waits at most 120 s', async () => {
