@@ -31,6 +31,8 @@ export interface RequestKills {
   readonly killDuring: (order: KillOrder) => Promise<KillEnd>;
   /** Where the archive should be that the agent's ledger still looks out for; null: it does not. */
   readonly lookedFor: (requestName: string) => Promise<string | null>;
+  /** Where the controller runs; waits until it does. */
+  readonly controllerNode: () => Promise<string>;
   /** Archives on the node that are not whole. */
   readonly parts: () => Promise<readonly string[]>;
 }
@@ -88,6 +90,11 @@ export function requestKills(lab: OperatorLab): RequestKills {
         ? null
         : `${call.archiveDirectory}/${call.containerId}/${call.checkpointName}.tar`;
     },
+    controllerNode: async () => {
+      const everyNode = lab.cluster.nodes.map(({ name }) => name);
+      const [pod] = await podsWith(lab, CONTROLLER, everyNode);
+      return pod.nodeName;
+    },
     parts: async () => {
       const archives = createHostCheckpointArchives({ hostRoot: lab.cluster.nodeNamed(NODE).lab().rootPath });
       const found = [];
@@ -132,7 +139,7 @@ function podsWith(
   lab: OperatorLab,
   labels: string,
   nodeNames: readonly string[],
-): Promise<readonly Victim[]> {
+): Promise<readonly [Victim, ...Victim[]]> {
   return lab.until(`a pod with ${labels} on ${nodeNames.join(' or ')}`, async () => {
     const list = JSON.parse(
       await lab.kubectl(
@@ -145,7 +152,8 @@ function podsWith(
       const isThere = nodeNames.includes(nodeName) && containerId !== '';
       return isThere ? [{ nodeName, podName: metadata.name, containerId }] : [];
     });
-    return found.length === 0 ? null : found;
+    const [first, ...others] = found;
+    return first === undefined ? null : [first, ...others];
   });
 }
 
