@@ -45,7 +45,7 @@ async function daemonSet(): Promise<DaemonSet | null> {
 async function takenBack(): Promise<readonly string[]> {
   const notes = await lab.kubectl(
     ...['-n', SYSTEM, 'get', 'events', '--field-selector', 'reason=TakenBack'],
-    ...['-o', 'jsonpath={range .items[*]}{.message}{"\n"}{end}'],
+    ...['-o', 'jsonpath={range .items[*]}{.message}{"\\n"}{end}'],
   );
   return notes.split('\n').filter((note) => note !== '');
 }
