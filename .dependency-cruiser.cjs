@@ -42,7 +42,7 @@ module.exports = {
       name: 'adapters-stand-alone',
       severity: 'error',
       from: { path: '^src/adapters/([^/]+)/' },
-      to: { path: '^src/', pathNot: ['^src/adapters/$1/', '^src/(ports|api)/'] },
+      to: { path: '^src/', pathNot: ['^src/adapters/$1/', '^src/adapters/errno[.]ts$', '^src/(ports|api)/'] },
     },
     {
       name: 'programs-do-not-import-each-other',

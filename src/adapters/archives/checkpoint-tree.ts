@@ -1,7 +1,8 @@
 // A checkpoint that is a directory of CRIU's images, as runc and Docker keep them: measured, and removed so that a removal that was broken off can go on.
 import { lstatSync, rmdirSync, unlinkSync } from 'node:fs';
 import { lstat, readdir, type FileHandle } from 'node:fs/promises';
-import { errnoName, openDirectory, openInside, orAbsent, type OpenDirectory } from './host-directory.ts';
+import { errnoName, orAbsent } from '../errno.ts';
+import { openDirectory, openInside, type OpenDirectory } from './host-directory.ts';
 
 /** CRIU writes it last but for statistics: without it nothing can be restored. */
 export const INVENTORY = 'inventory.img';

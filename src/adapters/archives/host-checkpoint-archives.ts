@@ -8,16 +8,15 @@ import type {
   CheckpointArchiveInfo,
   CheckpointArchives,
 } from '../../ports/checkpoint-archives.ts';
+import { errnoName, orAbsent } from '../errno.ts';
 import { readArchiveFile, type Contents } from './archive-file.ts';
 import { NO_IDENTITY } from './archive-identity.ts';
 import { emptyTree, INVENTORY, isStill, measureTree } from './checkpoint-tree.ts';
 import {
-  errnoName,
   inDirectory,
   NotADirectory,
   openDirectory,
   openInside,
-  orAbsent,
   type OpenDirectory,
 } from './host-directory.ts';
 

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, readlink, type FileHandle } from 'node:fs/promises';
 import * as posix from 'node:path/posix';
+import { errnoName } from '../errno.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
 const MAX_LINKS = 40;
@@ -135,20 +136,4 @@ function throughHandle({ fd }: FileHandle, name: string): string {
   if (name === '' || name === '..' || name.includes('/'))
     throw new Error(`not a name in a directory: ${JSON.stringify(name)}`);
   return `/proc/self/fd/${fd}/${name}`;
-}
-
-/** The errno name of an error from a file call, or null. */
-export function errnoName(error: unknown): string | null {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return null;
-  return typeof error.code === 'string' ? error.code : null;
-}
-
-/** Waits for `call`; null when it fails because there is nothing at the path. */
-export async function orAbsent<T>(call: Promise<T>): Promise<T | null> {
-  try {
-    return await call;
-  } catch (error) {
-    if (errnoName(error) === 'ENOENT') return null;
-    throw error;
-  }
 }

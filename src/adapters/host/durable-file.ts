@@ -2,7 +2,8 @@
 // Measured with power cuts on ext4 and XFS: with all steps no file was torn or empty and no finished write was taken back.
 import { randomBytes } from 'node:crypto';
 import * as posix from 'node:path/posix';
-import { errnoName, orAbsent, type FileCalls } from './file-calls.ts';
+import { errnoName, orAbsent } from '../errno.ts';
+import type { FileCalls } from './file-calls.ts';
 
 interface Extent {
   /** About how much there is. */

@@ -1,6 +1,6 @@
 // Turns the error of a file call into a HostFileError: which reason of the registry it is, and what the reader can do.
 import { HostFileError, type HostFileFailure } from '../../ports/host-files.ts';
-import { errnoName } from './file-calls.ts';
+import { errnoName } from '../errno.ts';
 
 const HINTS: Readonly<Partial<Record<HostFileFailure, string>>> = {
   FileMountedOver: 'the file is a mount of its own; mount its directory instead',

@@ -2,7 +2,8 @@
 // The kernel never follows a link for us: each part of the path is looked at, and none that is a link is walked through.
 import * as posix from 'node:path/posix';
 import { HostFileError } from '../../ports/host-files.ts';
-import { orAbsent, type FileCalls, type FileStat } from './file-calls.ts';
+import { orAbsent } from '../errno.ts';
+import type { FileCalls, FileStat } from './file-calls.ts';
 import { hostFileError } from './host-file-fault.ts';
 
 export interface HostRules {

@@ -2,7 +2,7 @@
 import * as posix from 'node:path/posix';
 import { HostFileError } from '../../ports/host-files.ts';
 import { CommandNotFound, type ProcessRunner } from '../../ports/process-runner.ts';
-import { errnoName } from './file-calls.ts';
+import { errnoName } from '../errno.ts';
 import { hostFileError } from './host-file-fault.ts';
 import type { HostPlace } from './host-path.ts';
 

@@ -14,6 +14,7 @@ import {
   type ReplaceOutcome,
 } from '../../ports/host-files.ts';
 import type { ProcessRunner } from '../../ports/process-runner.ts';
+import { errnoName, orAbsent } from '../errno.ts';
 import { attributeKeeper, type AttributeKeeper } from './attributes.ts';
 import {
   discard,
@@ -23,7 +24,7 @@ import {
   syncDirectory,
   writeTemporary,
 } from './durable-file.ts';
-import { errnoName, nodeFileCalls, orAbsent, type FileCalls } from './file-calls.ts';
+import { nodeFileCalls, type FileCalls } from './file-calls.ts';
 import { hostFileError } from './host-file-fault.ts';
 import { resolveHostPath, type HostPlace, type HostRules } from './host-path.ts';
 import { writeFault } from './immutable-flags.ts';

@@ -9,7 +9,7 @@ import * as fs from 'node:fs/promises';
 import * as posix from 'node:path/posix';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockHeld, type StateLock } from '../../ports/state-store.ts';
-import { errnoName } from './file-calls.ts';
+import { errnoName } from '../errno.ts';
 
 /** How long takers that meet settle among themselves, whatever the caller's patience. */
 const SETTLE_MS = 1_000;

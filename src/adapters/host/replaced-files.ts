@@ -3,8 +3,9 @@
 import { hash, randomBytes } from 'node:crypto';
 import * as posix from 'node:path/posix';
 import type { FileWriter, LateWrite } from '../../ports/host-files.ts';
+import { errnoName, orAbsent } from '../errno.ts';
 import { discard, readStart } from './durable-file.ts';
-import { errnoName, orAbsent, type FileCalls, type FileStat } from './file-calls.ts';
+import type { FileCalls, FileStat } from './file-calls.ts';
 import type { HostPlace } from './host-path.ts';
 
 /** A file that nobody has open may still be written to: a descriptor may be under way between two processes, or in a process that may not be looked at. */

@@ -1,6 +1,7 @@
 // The state folder on disk: small documents, each written durably, readable by root only, and the locks between processes. Knows nothing of what is in them.
 import * as posix from 'node:path/posix';
 import type { StateStore } from '../../ports/state-store.ts';
+import { errnoName, orAbsent } from '../errno.ts';
 import {
   discard,
   makeDirectory,
@@ -9,7 +10,7 @@ import {
   syncDirectory,
   writeTemporary,
 } from './durable-file.ts';
-import { errnoName, nodeFileCalls, orAbsent, type FileCalls } from './file-calls.ts';
+import { nodeFileCalls, type FileCalls } from './file-calls.ts';
 import { hostFileError } from './host-file-fault.ts';
 import { takeLock } from './process-lock.ts';
 

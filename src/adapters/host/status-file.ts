@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CheckpointNodeStatusSchema, type CheckpointNodeStatus } from '../../api/checkpoint-node.ts';
 import type { ReportSink } from '../../ports/report-sink.ts';
+import { orAbsent } from '../errno.ts';
 
 export function createStatusFile(path: string): ReportSink {
   return {
@@ -20,10 +21,7 @@ export function createStatusFile(path: string): ReportSink {
 
 /** null: there is no such file. Rejects when it cannot be read or holds no report. */
 export async function readStatusFile(path: string): Promise<CheckpointNodeStatus | null> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  });
+  const text = await orAbsent(readFile(path, 'utf8'));
   if (text === null) return null;
   const parsed = CheckpointNodeStatusSchema.safeParse(parseJson(text));
   if (!parsed.success) throw new Error(`${path} does not hold a report of ghostlimit: remove it`);

@@ -1,7 +1,8 @@
 // Takes a file out of its place, with another in it or none, so that a process that has it open for writing at that moment loses nothing: looks after the step who has it
 // open, when nobody can open it any more, and takes the step back if somebody has. A kill on the way leaves the file under its second name (replaced-files.ts).
+import { errnoName, orAbsent } from '../errno.ts';
 import { readStart } from './durable-file.ts';
-import { errnoName, orAbsent, type FileCalls } from './file-calls.ts';
+import type { FileCalls } from './file-calls.ts';
 import type { HostPlace } from './host-path.ts';
 import { isWithoutLinks, type ReplacedFile, type ReplacedFiles } from './replaced-files.ts';
 
