@@ -1,5 +1,5 @@
 // Tells from what a CRI runtime says to a checkpoint of nobody whether it could take any. Pure.
-import { CRIU_ENDED_AT_VERSION_CHECK } from '../../domain/checkpoint/runtime-failures.ts';
+import { CRIU_ENDED_AT_VERSION_CHECK } from '../../api/engine-statements.ts';
 import type { RuntimeObstacle } from '../../ports/container-runtime.ts';
 import { GRPC } from './cri-connection.ts';
 

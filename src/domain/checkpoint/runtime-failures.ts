@@ -1,4 +1,5 @@
 // The table from what runtimes and engines say themselves to reasons. Owns the patterns; quoted lines of CRIU's log are matched by dump-failures.ts.
+import { CRIU_ENDED_AT_VERSION_CHECK } from '../../api/engine-statements.ts';
 import type { ReasonCode } from '../../api/reasons.ts';
 
 export interface RuntimeFailure {
@@ -22,12 +23,6 @@ const KUBELET_RIGHT_HINT =
   "The kubelet knows the agent's account but does not allow it checkpoints: grant the verb create on nodes/checkpoint, and see that the kubelet authorizes by webhook.";
 const REMOVED_AFTERWARDS_HINT =
   'Start the container without --rm: Podman refuses to checkpoint one that it removes when it ends.';
-
-/**
- * The version check of containerd and CRI-O met a CRIU that ended by itself.
- * go-criu writes, then reads: which of the two fails, and how, depends on who is faster (both measured).
- */
-export const CRIU_ENDED_AT_VERSION_CHECK = /criu version: (?:(?:read|write) criu-xprt-cln: |EOF)/;
 
 /**
  * Statements that can only be made before CRIU opened its log: with one of them any dump.log is an older one.
